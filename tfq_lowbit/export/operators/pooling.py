@@ -1,0 +1,89 @@
+"""Pooling operators: MAX_POOL_2D, AVERAGE_POOL_2D, MEAN."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN
+from tfq_lowbit.export.operators.elementwise import UnaryOperator
+from tfq_lowbit.export.program import Constant
+
+
+@dataclass(eq=False)
+class PoolOperator(UnaryOperator):
+    """A pooling window; input and output share a grid."""
+
+    window: tuple = (2, 2)
+    strides: tuple = (2, 2)
+    padding: str = "VALID"
+
+    def options(self):
+        """Return the schema's options."""
+        return "Pool2DOptions", {
+            "padding": self.padding,
+            "strideH": self.strides[0],
+            "strideW": self.strides[1],
+            "filterHeight": self.window[0],
+            "filterWidth": self.window[1],
+            "fusedActivationFunction": "NONE",
+        }
+
+
+@dataclass(eq=False)
+class MaxPool(PoolOperator):
+    """MAX_POOL_2D on raw codes."""
+
+    code = "MAX_POOL_2D"
+
+    def compute(self, codes):
+        """Return the largest codes."""
+        return tf.nn.max_pool2d(codes, self.window, self.strides, self.padding)
+
+
+@dataclass(eq=False)
+class AveragePool(PoolOperator):
+    """AVERAGE_POOL_2D on raw codes, rounded half away from zero, padding not counted."""
+
+    code = "AVERAGE_POOL_2D"
+
+    def compute(self, codes):
+        """Return the averaged codes."""
+        average = tf.nn.avg_pool2d(codes, self.window, self.strides, self.padding)
+        ones, window = tf.ones_like(codes[:1, :, :, :1]), tf.ones((*self.window, 1, 1))
+        count = tf.nn.conv2d(ones, window, self.strides, self.padding)
+        # The float average is within a rounding error of sum / count: the sum comes back exactly.
+        total, count = tf.cast(tf.round(average * count), tf.int32), tf.cast(count, tf.int32)
+        rounded = tf.sign(total) * ((tf.abs(total) + count // 2) // count)
+        return tf.cast(rounded, tf.float32)
+
+
+@dataclass(eq=False)
+class Mean(UnaryOperator):
+    """MEAN over height and width: `rint(float32(sum) * c + Z)`, all in float32.
+
+    `c = (s_in / s_out) * (1 / n)`, `Z = z_out - float32(n * z_in) * c`.
+    """
+
+    keep_dims: bool = False
+
+    code = "MEAN"
+
+    @property
+    def inputs(self):
+        """The tensor, and the axes."""
+        axes = np.array([1, 2], np.int32)
+        return [self.source, Constant(f"{self.output.name}/axes", axes, "INT32")]
+
+    def compute(self, codes):
+        """Return the codes of the mean."""
+        source, output = self.source.grid, self.output.grid
+        count = codes.shape[1] * codes.shape[2]
+        factor = (source.scale / output.scale) * (np.float32(1) / np.float32(count))
+        offset = np.float32(output.zero_point) - np.float32(count * source.zero_point) * factor
+        total = tf.reduce_sum(codes, axis=(1, 2), keepdims=self.keep_dims)
+        return tf.clip_by_value(tf.round(total * factor + offset), INT8_MIN, INT8_MAX)
+
+    def options(self):
+        """Return the schema's options."""
+        return "ReducerOptions", {"keepDims": self.keep_dims}

@@ -1,0 +1,83 @@
+"""Operators that move codes: RESHAPE, PAD, CONCATENATION."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tfq_lowbit.export.operators.elementwise import UnaryOperator
+from tfq_lowbit.export.program import Constant, Tensor
+
+
+@dataclass(eq=False)
+class Reshape(UnaryOperator):
+    """RESHAPE to the output's shape, the batch left free.
+
+    The runtime copies raw codes, so that input and output may differ in grid: that is how a
+    tensor changes its unit (see `Rescaling` in the lowering) without arithmetic.
+    """
+
+    code = "RESHAPE"
+
+    @property
+    def inputs(self):
+        """The tensor, and the shape."""
+        shape = np.array([-1, *self.output.shape[1:]], np.int32)
+        return [self.source, Constant(f"{self.output.name}/shape", shape, "INT32")]
+
+    def compute(self, codes):
+        """Return the same codes."""
+        return tf.reshape(codes, (-1, *self.output.shape[1:]))
+
+    def options(self):
+        """Return the schema's options."""
+        return "ReshapeOptions", {"newShape": [-1, *self.output.shape[1:]]}
+
+
+@dataclass(eq=False)
+class Pad(UnaryOperator):
+    """PAD of height and width with the zero point."""
+
+    paddings: tuple = ((0, 0), (0, 0))
+
+    code = "PAD"
+
+    @property
+    def inputs(self):
+        """The tensor, and the paddings."""
+        paddings = np.array(((0, 0), *self.paddings, (0, 0)), np.int32)
+        return [self.source, Constant(f"{self.output.name}/paddings", paddings, "INT32")]
+
+    def compute(self, codes):
+        """Return the padded codes."""
+        paddings = ((0, 0), *self.paddings, (0, 0))
+        return tf.pad(codes, paddings, constant_values=float(self.source.grid.zero_point))
+
+    def options(self):
+        """Return the schema's options."""
+        return "PadOptions", {}
+
+
+@dataclass(eq=False)
+class Concatenation:
+    """CONCATENATION of tensors on one grid."""
+
+    name: str
+    sources: list[Tensor]
+    output: Tensor
+    axis: int = -1
+
+    code = "CONCATENATION"
+
+    @property
+    def inputs(self):
+        """The parts."""
+        return self.sources
+
+    def compute(self, *codes):
+        """Return the joined codes."""
+        return tf.concat(codes, axis=self.axis)
+
+    def options(self):
+        """Return the schema's options."""
+        return "ConcatenationOptions", {"axis": self.axis, "fusedActivationFunction": "NONE"}

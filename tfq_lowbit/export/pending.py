@@ -1,0 +1,305 @@
+"""Values that are computed but on no grid yet.
+
+A kernel's accumulator, a sum or a mean becomes an int8 tensor only where a quantizer says on which
+grid. Until then it is pending: batch normalization and activations change what will be emitted, and
+pooling, joining and reshaping, which commute with a monotone grid, queue up behind it.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, fused_bounds
+from tfq_lowbit.export.operators import (
+    Add,
+    Bound,
+    Concatenation,
+    Mean,
+    Quantize,
+    Requantize,
+    Reshape,
+)
+from tfq_lowbit.export.program import Grid, Program, Tensor
+from tfq_lowbit.model import Clamp
+
+NO_CLAMP = Clamp(None, None)
+
+
+@dataclass(eq=False)
+class Emitter:
+    """Adds operators and uniquely named tensors to a program.
+
+    Attributes:
+        program: what is built.
+        target: module of the target's tables.
+        prefer: "size" or "speed".
+        input_type: "float32" or "int8".
+    """
+
+    program: Program
+    target: object
+    prefer: str = "size"
+    input_type: str = "float32"
+    _names: set = field(default_factory=set)
+
+    def tensor(self, name, shape, grid=None):
+        """Return a new tensor; `name` gets a suffix if it is taken."""
+        unique, count = name, 1
+        while unique in self._names:
+            unique, count = f"{name}_{count}", count + 1
+        self._names.add(unique)
+        return Tensor(unique, shape, grid)
+
+    def add(self, operator):
+        """Append an operator and return its output."""
+        self.program.operators.append(operator)
+        return operator.output
+
+    def bounded(self, name, shape, grid, clamp, make, can_fuse=True):
+        """Emit an operator whose output must stay within a grid and a clamp.
+
+        Saturation bounds for free, then a fused activation; what is left takes a MAXIMUM or
+        MINIMUM.
+
+        Args:
+            name: path of the layer.
+            shape: of the output.
+            grid: of the output.
+            clamp: real bounds of the activation function before the quantizer.
+            make: `(output, activation) -> operator`; without the activation if not `can_fuse`.
+            can_fuse: whether the operator takes a fused activation.
+
+        Returns:
+            The output tensor.
+        """
+        zero = grid.zero_point
+        low = grid.low if clamp.lower is None else max(grid.low, zero)
+        high = grid.high
+        if clamp.upper is not None:
+            high = min(high, fused_bounds("RELU6", grid.scale, zero)[1])
+        activation = "NONE"
+        if can_fuse and low == zero:
+            activation = "RELU6" if high < INT8_MAX else "RELU" if low > INT8_MIN else "NONE"
+        free_low, free_high = fused_bounds(activation, grid.scale, zero)
+        output = self.tensor(name, shape, grid)
+        self.add(make(output, activation) if can_fuse else make(output))
+        if low > free_low:
+            bounded = self.tensor(f"{name}/lower", shape, grid)
+            output = self.add(Bound(name, output, bounded, low, is_lower=True))
+        if high < free_high:
+            bounded = self.tensor(f"{name}/upper", shape, grid)
+            output = self.add(Bound(name, output, bounded, high, is_lower=False))
+        return output
+
+
+class Pending:
+    """A value that `emit` puts on a grid.
+
+    Attributes:
+        name: path of the layer that made it.
+        shape: with the batch first.
+    """
+
+    def __init__(self, name, shape):
+        self.name, self.shape = name, shape
+        self._emitted = None
+
+    def emit(self, emitter, grid):
+        """Return the tensor on `grid`, adding its operators the first time.
+
+        Raises:
+            ValueError: if it was emitted on another grid before.
+        """
+        if self._emitted is None:
+            self._emitted = grid, self._emit(emitter, grid)
+        emitted_grid, tensor = self._emitted
+        if emitted_grid != grid:
+            raise ValueError(
+                f"The consumers of layer {self.name!r} quantize its output on different grids "
+                f"(step sizes {emitted_grid.scale:g} and {grid.scale:g}); an integer runtime has one "
+                "grid a tensor. Share one quantizer, put a QuantizeActivation behind the layer, or "
+                "use quantize_model."
+            )
+        return tensor
+
+    def clamp(self, clamp):
+        """Apply an activation's bounds to what will be emitted."""
+        raise NotImplementedError
+
+    def _emit(self, emitter, grid):
+        raise NotImplementedError
+
+
+class _Clamped(Pending):
+    """A pending value that an operator with bounds emits."""
+
+    def __init__(self, name, shape):
+        super().__init__(name, shape)
+        self._clamp = NO_CLAMP
+
+    def clamp(self, clamp):
+        lower = [bound for bound in (self._clamp.lower, clamp.lower) if bound is not None]
+        upper = [bound for bound in (self._clamp.upper, clamp.upper) if bound is not None]
+        self._clamp = Clamp(max(lower, default=None), min(upper, default=None))
+
+
+class PendingInput(_Clamped):
+    """A model input, `factor * x + offset` of what will be fed."""
+
+    def __init__(self, name, shape):
+        super().__init__(name, shape)
+        self.factor, self.offset = 1.0, 0.0
+
+    def rescale(self, factor, offset):
+        """Apply `factor * x + offset`."""
+        self.factor, self.offset = factor * self.factor, factor * self.offset + offset
+
+    def _emit(self, emitter, grid):
+        fed = self._fed_grid(grid)
+        index = next(
+            index for index, name in enumerate(emitter.program.input_names) if name == self.name
+        )
+        if emitter.input_type == "int8":
+            source = emitter.tensor(self.name, self.shape, fed)
+            codes = source
+            if fed.low > INT8_MIN:
+                bounded = emitter.tensor(f"{self.name}/lower", self.shape, fed)
+                codes = emitter.add(Bound(self.name, source, bounded, fed.low))
+        else:
+            source = emitter.tensor(self.name, self.shape)
+            codes = emitter.bounded(
+                f"{self.name}/codes",
+                self.shape,
+                fed,
+                NO_CLAMP,
+                lambda output: Quantize(self.name, source, output),
+                can_fuse=False,
+            )
+        emitter.program.inputs[index] = source
+        if fed == grid:
+            return codes
+        # The same codes in another unit.
+        return emitter.add(
+            Reshape(self.name, codes, emitter.tensor(f"{self.name}/rescaled", self.shape, grid))
+        )
+
+    def _fed_grid(self, grid):
+        """Return the grid of the input as it is fed, before its rescaling."""
+        if self.factor == 1.0 and self.offset == 0.0:
+            return grid
+        shift = self.offset / float(grid.scale)
+        zero_point = grid.zero_point + round(shift)
+        if abs(shift - round(shift)) > 1e-2 or not INT8_MIN <= zero_point <= INT8_MAX:
+            raise ValueError(
+                f"The rescaling of input {self.name!r} shifts its zero off the grid of its "
+                f"quantizer (by {shift:.3f} steps of {grid.scale:g}). Let quantize_model place the "
+                "quantizer, or rescale in the data pipeline."
+            )
+        return Grid(np.float32(grid.scale / self.factor), zero_point, grid.low, grid.high)
+
+
+class PendingSum(_Clamped):
+    """The sum of two int8 tensors."""
+
+    def __init__(self, name, shape, left, right):
+        super().__init__(name, shape)
+        self._left, self._right = left, right
+
+    def _emit(self, emitter, grid):
+        smallest, largest = emitter.target.ADD_RATIOS
+        for side in (self._left, self._right):
+            ratio = float(side.grid.scale / grid.scale)
+            if not smallest <= ratio < largest:
+                raise ValueError(
+                    f"The sum {self.name!r} has an input whose scale is {ratio:g} times that of its "
+                    f"output; the runtime adds exactly from {smallest:g} to {largest:g} only. Train "
+                    "or calibrate the step sizes of its inputs and output anew."
+                )
+        return emitter.bounded(
+            self.name,
+            self.shape,
+            grid,
+            self._clamp,
+            lambda output, activation: Add(
+                self.name, self._left, self._right, output, activation
+            ),
+        )
+
+
+class PendingMean(_Clamped):
+    """The mean over height and width of an int8 tensor."""
+
+    def __init__(self, name, shape, source, keep_dims):
+        super().__init__(name, shape)
+        self._source, self._keep_dims = source, keep_dims
+
+    def _emit(self, emitter, grid):
+        return emitter.bounded(
+            self.name,
+            self.shape,
+            grid,
+            self._clamp,
+            lambda output: Mean(self.name, self._source, output, self._keep_dims),
+            can_fuse=False,
+        )
+
+
+class PendingCodes(_Clamped):
+    """An int8 tensor that is to change its grid."""
+
+    def __init__(self, name, source):
+        super().__init__(name, source.shape)
+        self._source = source
+
+    def _emit(self, emitter, grid):
+        if self._source.grid == grid and self._clamp == NO_CLAMP:
+            return self._source
+        smallest, largest = emitter.target.MUL_RATIOS
+        ratio = float(self._source.grid.scale / grid.scale)
+        if not smallest <= ratio < largest:
+            raise ValueError(
+                f"The output of layer {self.name!r} changes its scale {ratio:g} times; the runtime "
+                f"does so exactly from {smallest:g} to {largest:g} only. Calibrate the step sizes "
+                "anew."
+            )
+        return emitter.bounded(
+            f"{self.name}/requantized",
+            self.shape,
+            grid,
+            self._clamp,
+            lambda output, activation: Requantize(self.name, self._source, output, activation),
+        )
+
+
+class PendingJoin(Pending):
+    """A concatenation whose parts will be emitted on its grid."""
+
+    def __init__(self, name, shape, parts, axis):
+        super().__init__(name, shape)
+        self._parts, self._axis = parts, axis
+
+    def clamp(self, clamp):
+        for part in self._parts:
+            part.clamp(clamp)
+
+    def _emit(self, emitter, grid):
+        tensors = [part.emit(emitter, grid) for part in self._parts]
+        output = emitter.tensor(self.name, self.shape, grid)
+        return emitter.add(Concatenation(self.name, tensors, output, self._axis))
+
+
+class PendingMove(Pending):
+    """An operator on raw codes behind a pending value: max pooling, padding, reshaping."""
+
+    def __init__(self, name, shape, before, make):
+        super().__init__(name, shape)
+        self._before, self._make = before, make
+
+    def clamp(self, clamp):
+        self._before.clamp(clamp)
+
+    def _emit(self, emitter, grid):
+        source = self._before.emit(emitter, grid)
+        return emitter.add(self._make(source, emitter.tensor(self.name, self.shape, grid)))
+
+

@@ -1,0 +1,136 @@
+"""The lowered graph: a list of integer operators that can be run and written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The codes of an int8 tensor: `value = scale * (code - zero_point)`.
+
+    Attributes:
+        scale: float32, finite and positive.
+        zero_point: code of the real 0.
+        low: smallest code that occurs.
+        high: largest code that occurs.
+    """
+
+    scale: np.float32
+    zero_point: int
+    low: int = -128
+    high: int = 127
+
+    def encode(self, values):
+        """Return the nearest codes of real values, as int8."""
+        codes = np.rint(np.asarray(values, np.float32) * (np.float32(1) / self.scale))
+        return np.clip(codes + self.zero_point, self.low, self.high).astype(np.int8)
+
+    def decode(self, codes):
+        """Return the real values of codes, as float32."""
+        return (np.asarray(codes).astype(np.float32) - np.float32(self.zero_point)) * self.scale
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A tensor that operators read and write.
+
+    Attributes:
+        name: unique in the program.
+        shape: with the batch first, None where unknown.
+        grid: of an int8 tensor, None for float32.
+    """
+
+    name: str
+    shape: tuple
+    grid: Grid | None = None
+
+
+@dataclass(eq=False)
+class Constant:
+    """A tensor of the file that holds data.
+
+    Attributes:
+        name: unique in the program.
+        values: integers or floats in their natural type; int4 and int2 codes as int8.
+        type: schema name of the stored type: "INT8", "INT4", "INT2", "INT32".
+        scales: float32, one or one a channel, None for plain integers.
+        zero_point: of the codes.
+        axis: the channel axis of `scales`.
+    """
+
+    name: str
+    values: np.ndarray
+    type: str
+    scales: np.ndarray | None = None
+    zero_point: int = 0
+    axis: int = 0
+
+
+class Operator(Protocol):
+    """One operator of the file: how it computes and how it is written.
+
+    Attributes:
+        code: its name in the schema, `CONV_2D`.
+        name: path of the layer it comes from.
+        inputs: tensors and constants in the file's order, None for an absent one.
+        output: the tensor it makes.
+    """
+
+    code: str
+    name: str
+    inputs: Sequence[Tensor | Constant | None]
+    output: Tensor
+
+    def compute(self, *codes: tf.Tensor) -> tf.Tensor:
+        """Return the output's codes (float32) from those of the tensors among `inputs`."""
+
+    def options(self) -> tuple[str, dict[str, Any]]:
+        """Return the name of the schema's options table and its fields."""
+
+
+@dataclass(eq=False)
+class Program:
+    """A lowered model.
+
+    Attributes:
+        name: name of the model.
+        inputs: the tensors that are fed.
+        outputs: the tensors that are read.
+        operators: in an order in which they can run.
+        edges: for each quantized edge of the Keras model, by the name of the call that makes it,
+            its tensor.
+        input_names: for each input, its name in the Keras model.
+        output_names: for each output, likewise.
+        weights: for each layer with a kernel, its `IntegerWeights`.
+    """
+
+    name: str
+    inputs: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+    operators: list[Operator] = field(default_factory=list)
+    edges: dict[str, Tensor] = field(default_factory=dict)
+    input_names: list[str] = field(default_factory=list)
+    output_names: list[str] = field(default_factory=list)
+    weights: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, inputs):
+        """Compute every tensor from `inputs`.
+
+        Args:
+            inputs: one array for each input: codes for an int8 tensor, else reals.
+
+        Returns:
+            A dict from tensor to its float32 codes or values.
+        """
+        values = {
+            tensor: tf.cast(value, tf.float32)
+            for tensor, value in zip(self.inputs, inputs, strict=True)
+        }
+        for operator in self.operators:
+            taken = [values[each] for each in operator.inputs if isinstance(each, Tensor)]
+            values[operator.output] = operator.compute(*taken)
+        return values

@@ -1,0 +1,181 @@
+"""Write a program as a .tflite flatbuffer."""
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tfq_lowbit.export.program import Constant, Program, Tensor
+from tfq_lowbit.packing import pack_codes
+
+SCHEMA_VERSION = 3
+FILE_IDENTIFIER = b"TFL3"
+RUNTIME_VERSION_BYTES = 16
+DEPRECATED_CODE_LIMIT = 127
+PACKED_TYPES = {"INT4": 4, "INT2": 2}
+NATURAL_TYPES = {"INT8": np.int8, "INT32": np.int32}
+# Options whose values are names in an enumeration of the schema.
+ENUMERATIONS = {
+    "padding": schema.Padding,
+    "fusedActivationFunction": schema.ActivationFunctionType,
+}
+
+
+def write_tflite(program: Program, target) -> bytes:
+    """Return the bytes of the .tflite file of a program.
+
+    Args:
+        program: the lowered model.
+        target: module of the target's tables, for operator versions.
+
+    Returns:
+        A flatbuffer with one subgraph, one signature "serving_default", and the first runtime
+        version that runs it as metadata.
+    """
+    return _Writer(program, target).write()
+
+
+def runtime_version(program: Program, target) -> str:
+    """Return the first runtime that has every operator of a program in its version."""
+    runtimes = [_version(operator, target).runtime for operator in program.operators]
+    return max(runtimes, key=lambda text: [int(part) for part in text.split(".")], default="1.5.0")
+
+
+def _version(operator, target):
+    weights = getattr(operator, "filter", None)
+    return target.find_version(operator.code, "" if weights is None else weights.type)
+
+
+class _Writer:
+    def __init__(self, program, target):
+        self.program, self.target = program, target
+        self.buffers = [schema.BufferT()]  # buffer 0 means "no data"
+        self.buffers_by_content = {}
+        self.tensors, self.indices = [], {}
+        self.codes = {}
+
+    def write(self):
+        subgraph = schema.SubGraphT()
+        subgraph.name = self.program.name
+        for tensor in self.program.inputs:
+            self._index(tensor)
+        subgraph.operators = [self._operator(operator) for operator in self.program.operators]
+        subgraph.inputs = [self._index(tensor) for tensor in self.program.inputs]
+        subgraph.outputs = [self._index(tensor) for tensor in self.program.outputs]
+        subgraph.tensors = self.tensors
+        model = schema.ModelT()
+        model.version = SCHEMA_VERSION
+        model.description = "Exported by tfq_lowbit."
+        model.subgraphs = [subgraph]
+        model.operatorCodes = list(self.codes.values())
+        model.signatureDefs = [self._signature(subgraph)]
+        model.metadata = [self._runtime_metadata()]
+        model.buffers = self.buffers
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+        return bytes(builder.Output())
+
+    def _operator(self, operator):
+        written = schema.OperatorT()
+        version = _version(operator, self.target).version
+        written.opcodeIndex = self._operator_code(operator.code, version)
+        written.inputs = [-1 if each is None else self._index(each) for each in operator.inputs]
+        written.outputs = [self._index(operator.output)]
+        name, values = operator.options()
+        written.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+        written.builtinOptions = getattr(schema, f"{name}T")()
+        for field, value in values.items():
+            if field in ENUMERATIONS:
+                value = getattr(ENUMERATIONS[field], value)
+            setattr(written.builtinOptions, field, value)
+        return written
+
+    def _operator_code(self, name, version):
+        if (name, version) not in self.codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = getattr(schema.BuiltinOperator, name)
+            code.deprecatedBuiltinCode = min(code.builtinCode, DEPRECATED_CODE_LIMIT)
+            code.version = version
+            self.codes[name, version] = code
+        return list(self.codes).index((name, version))
+
+    def _index(self, tensor):
+        # Operators make their constants anew each time they are asked: the name is the identity.
+        if tensor.name not in self.indices:
+            make = self._constant if isinstance(tensor, Constant) else self._variable
+            self.indices[tensor.name] = len(self.tensors)
+            self.tensors.append(make(tensor))
+        return self.indices[tensor.name]
+
+    def _variable(self, tensor: Tensor):
+        written = schema.TensorT()
+        written.name = tensor.name
+        written.hasRank = True
+        written.shape = [size or 1 for size in tensor.shape]
+        written.shapeSignature = [-1 if size is None else size for size in tensor.shape]
+        written.type = schema.TensorType.FLOAT32
+        if tensor.grid is not None:
+            written.type = schema.TensorType.INT8
+            written.quantization = _quantization([tensor.grid.scale], tensor.grid.zero_point)
+        return written
+
+    def _constant(self, constant: Constant):
+        written = schema.TensorT()
+        written.name = constant.name
+        written.hasRank = True
+        written.shape = list(constant.values.shape)
+        written.type = getattr(schema.TensorType, constant.type)
+        if constant.type in PACKED_TYPES:
+            data = pack_codes(constant.values, PACKED_TYPES[constant.type])
+        else:
+            data = np.ascontiguousarray(constant.values, NATURAL_TYPES[constant.type])
+        written.buffer = self._buffer(data.tobytes())
+        if constant.scales is not None:
+            written.quantization = _quantization(
+                constant.scales, constant.zero_point, constant.axis
+            )
+        return written
+
+    def _buffer(self, content):
+        if content not in self.buffers_by_content:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(content, np.uint8)
+            self.buffers_by_content[content] = len(self.buffers)
+            self.buffers.append(buffer)
+        return self.buffers_by_content[content]
+
+    def _runtime_metadata(self):
+        text = runtime_version(self.program, self.target).encode()
+        metadata = schema.MetadataT()
+        metadata.name = "min_runtime_version"
+        metadata.buffer = self._buffer(text.ljust(RUNTIME_VERSION_BYTES, b"\0"))
+        return metadata
+
+    def _signature(self, subgraph):
+        signature = schema.SignatureDefT()
+        signature.signatureKey = "serving_default"
+        signature.inputs = _tensor_map(self.program.input_names, subgraph.inputs)
+        signature.outputs = _tensor_map(self.program.output_names, subgraph.outputs)
+        return signature
+
+
+def _tensor_map(names, indices):
+    written = []
+    for name, index in zip(names, indices, strict=True):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, index
+        written.append(entry)
+    return written
+
+
+def _quantization(scales, zero_point, axis=0):
+    scales = np.asarray(scales, np.float32)
+    if not (np.isfinite(scales).all() and (scales > 0).all()):
+        raise ValueError(
+            "Scales must be finite and positive. Received: "
+            f"{scales.min()} .. {scales.max()}: the model was trained to infinity or NaN."
+        )
+    written = schema.QuantizationParametersT()
+    written.scale = scales
+    written.zeroPoint = np.full(scales.shape, zero_point, np.int64)
+    written.quantizedDimension = axis
+    return written

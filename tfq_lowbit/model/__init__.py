@@ -1,0 +1,32 @@
+"""Whole models: reading their graph, placing quantizers, calibrating, summing up."""
+
+from tfq_lowbit.model.calibrate import as_batches, calibrate
+from tfq_lowbit.model.graph import Edge, Graph, Node, read_graph
+from tfq_lowbit.model.quantize import quantize_model
+from tfq_lowbit.model.recipe import LayerSettings, Recipe
+from tfq_lowbit.model.rules import (
+    Clamp,
+    Role,
+    activation_name,
+    clamp_of,
+    find_rule,
+    has_softmax,
+)
+
+__all__ = [
+    "Clamp",
+    "Edge",
+    "Graph",
+    "LayerSettings",
+    "Node",
+    "Recipe",
+    "Role",
+    "activation_name",
+    "as_batches",
+    "calibrate",
+    "clamp_of",
+    "find_rule",
+    "has_softmax",
+    "quantize_model",
+    "read_graph",
+]

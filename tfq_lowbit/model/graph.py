@@ -1,0 +1,231 @@
+"""The layer graph of a Keras model, read through the public API."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+
+@dataclass(eq=False)
+class Edge:
+    """One tensor of the graph.
+
+    Attributes:
+        shape: static shape, None for unknown dimensions.
+        dtype: name of the type.
+        name: name of the input, or of the layer that makes it.
+    """
+
+    shape: tuple
+    dtype: str
+    name: str = ""
+
+
+@dataclass(eq=False)
+class Node:
+    """One call of a layer.
+
+    Attributes:
+        layer: the layer (or other operation) that is called.
+        name: the layer's name, with `_1`, `_2` ... for further calls of a shared layer.
+        args: positional arguments, tensors replaced by edges.
+        kwargs: keyword arguments, likewise.
+        outputs: what the call returns, likewise.
+    """
+
+    layer: Any
+    name: str
+    args: tuple
+    kwargs: dict
+    outputs: Any = None
+
+    @property
+    def inputs(self) -> list[Edge]:
+        """All edges among the arguments."""
+        return [leaf for leaf in keras.tree.flatten((self.args, self.kwargs)) if is_edge(leaf)]
+
+    @property
+    def data_inputs(self) -> list[Edge]:
+        """The edges of the first argument: what the layer transforms."""
+        return [leaf for leaf in keras.tree.flatten(self.args[:1]) if is_edge(leaf)]
+
+    @property
+    def output(self) -> Edge:
+        """The first output."""
+        return keras.tree.flatten(self.outputs)[0]
+
+
+@dataclass(eq=False)
+class Graph:
+    """Layer calls in an order in which they can run.
+
+    Attributes:
+        name: name of the model.
+        inputs: the model's inputs, in the model's own structure (a list or dict of edges).
+        outputs: the model's outputs, likewise.
+        nodes: the calls.
+    """
+
+    name: str
+    inputs: Any = None
+    outputs: Any = None
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def input_edges(self) -> list[Edge]:
+        """The inputs, flat."""
+        return keras.tree.flatten(self.inputs)
+
+    @property
+    def output_edges(self) -> list[Edge]:
+        """The outputs, flat."""
+        return keras.tree.flatten(self.outputs)
+
+    def consumers(self, edge: Edge) -> list[Node]:
+        """Return the calls that take `edge`, once for each time they take it."""
+        return [node for node in self.nodes for taken in node.inputs if taken is edge]
+
+    def producer(self, edge: Edge) -> Node | None:
+        """Return the call that makes `edge`, None for an input."""
+        for node in self.nodes:
+            if any(made is edge for made in keras.tree.flatten(node.outputs)):
+                return node
+        return None
+
+    def run(self, inputs: list, call: Callable) -> list:
+        """Run the graph on `inputs`, which may be arrays, tensors or anything that `call` takes.
+
+        Args:
+            inputs: one value for each input edge.
+            call: `(node, args, kwargs) -> outputs`, with values in place of edges.
+
+        Returns:
+            One value for each output edge.
+        """
+        values = dict(zip(self.input_edges, inputs, strict=True))
+        remaining = {edge: len(self.consumers(edge)) for node in self.nodes for edge in node.inputs}
+        kept = set(self.output_edges)
+        for node in self.nodes:
+            args, kwargs = keras.tree.map_structure(
+                lambda leaf: values[leaf] if is_edge(leaf) else leaf, (node.args, node.kwargs)
+            )
+            outputs = call(node, args, kwargs)
+            made, results = keras.tree.flatten(node.outputs), keras.tree.flatten(outputs)
+            values.update(zip(made, results, strict=True))
+            for edge in node.inputs:
+                remaining[edge] -= 1
+                if not remaining[edge] and edge not in kept:
+                    del values[edge]
+        return [values[edge] for edge in self.output_edges]
+
+
+def is_edge(leaf) -> bool:
+    """Return whether `leaf` is an edge."""
+    return isinstance(leaf, Edge)
+
+
+class _StandIn(keras.layers.Layer):
+    """Takes a layer's place while the graph is read, so that the layer itself is not called."""
+
+    def __init__(self, layer):
+        super().__init__(autocast=False)
+        self.replaced = lambda: layer  # behind a function: Keras would track its variables
+
+    def build(self, input_shape):
+        """Create nothing."""
+
+    def compute_output_spec(self, *args, **kwargs):
+        """Ask the layer."""
+        return self.replaced().compute_output_spec(*args, **kwargs)
+
+
+def read_graph(model) -> Graph:
+    """Read the graph of a Sequential or functional model; the model stays as it is.
+
+    Args:
+        model: a built `keras.Sequential` or functional `keras.Model`.
+
+    Returns:
+        The `Graph`; its nodes hold the model's own layers.
+
+    Raises:
+        TypeError: if `model` is no Keras model.
+        ValueError: if it is unbuilt, or subclassed, so that it has no graph.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "Argument `model` must be a Sequential or functional keras.Model. "
+            f"Received: {type(model).__name__}"
+        )
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise ValueError(
+            f"Model {model.name!r} is not built, so its layers have no shapes. Add a keras.Input "
+            "as its first layer or call model.build(input_shape)."
+        )
+    try:
+        functional = keras.Model(model.input, model.output, name=model.name)
+        has_graph = type(functional) is type(model) or isinstance(model, type(functional))
+    except (AttributeError, ValueError):
+        has_graph = False
+    if not has_graph and not isinstance(model, keras.Sequential):
+        raise ValueError(
+            f"Model {model.name!r} is a subclassed model ({type(model).__name__}): its `call` is "
+            "Python code without a graph of layers. Build it with the functional API, "
+            "keras.Model(inputs, outputs)."
+        )
+
+    graph, edges, names = Graph(model.name), {}, {}
+
+    def record(stand_in, *args, **kwargs):
+        outputs = stand_in(*args, **kwargs)
+        layer = stand_in.replaced()
+        calls = names[layer.name] = names.get(layer.name, -1) + 1
+        name = f"{layer.name}_{calls}" if calls else layer.name
+
+        def to_edge(leaf):
+            return edges[id(leaf)][0] if id(leaf) in edges else leaf
+
+        def new_edge(tensor):
+            edge = Edge(tuple(tensor.shape), tensor.dtype, name)
+            edges[id(tensor)] = edge, tensor  # the tensor is kept: its id must stay taken
+            return edge
+
+        args, kwargs = keras.tree.map_structure(to_edge, (args, kwargs))
+        graph.nodes.append(
+            Node(layer, name, args, kwargs, keras.tree.map_structure(new_edge, outputs))
+        )
+        return outputs
+
+    input_names = {
+        id(layer.output): layer.name
+        for layer in functional.layers
+        if isinstance(layer, keras.layers.InputLayer)
+    }
+
+    def new_input(tensor):
+        name = input_names[id(tensor)]
+        copy = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
+        edges[id(copy)] = Edge(tuple(tensor.shape), tensor.dtype, name), copy
+        return copy
+
+    inputs = keras.tree.map_structure(new_input, functional.input)
+    copied = keras.models.clone_model(
+        functional, input_tensors=inputs, clone_function=_StandIn, call_function=record
+    )
+    graph.inputs = keras.tree.map_structure(lambda tensor: edges[id(tensor)][0], inputs)
+    graph.outputs = keras.tree.map_structure(
+        lambda tensor: edges[id(tensor)][0], copied.output
+    )
+    return graph
+
+
+def ancestors(graph: Graph, node: Node) -> Iterator[Node]:
+    """Yield every call that `node` depends on."""
+    seen, waiting = set(), list(node.inputs)
+    while waiting:
+        producer = graph.producer(waiting.pop())
+        if producer is not None and producer not in seen:
+            seen.add(producer)
+            waiting.extend(producer.inputs)
+            yield producer

@@ -1,0 +1,208 @@
+"""Where quantizers go: one for each tensor that an integer kernel reads or writes."""
+
+from dataclasses import dataclass
+
+import keras
+
+from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
+from tfq_lowbit.model.recipe import LayerSettings, Recipe
+from tfq_lowbit.model.rules import Role, activation_name, clamp_of, find_rule, has_softmax
+from tfq_lowbit.quantizers import UniformAffine, activation_quantizer
+
+SOFTMAX_STEP = 1.0 / 256.0
+PASSING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.MAX_POOL, Role.SHAPE)
+
+
+@dataclass
+class Placement:
+    """The decisions for one model: what `quantize_model` builds from.
+
+    Attributes:
+        graph: graph of the float model.
+        recipe: the recipe.
+        roles: role of each call.
+        settings: settings of each call.
+        on_grid: edges whose values lie on a grid without a quantizer of their own, because their
+            producer keeps the grid of its input.
+    """
+
+    graph: Graph
+    recipe: Recipe
+
+    def __post_init__(self):
+        _split_softmax(self.graph)
+        _split_sums(self.graph)
+        self.roles = {node: find_rule(node.layer).role for node in self.graph.nodes}
+        self.recipe.check_overrides(node.layer.name for node in self.graph.nodes)
+        self.settings = _resolve_settings(self.graph, self.recipe, self.roles)
+        self._uses = {}
+        for node in self.graph.nodes:
+            for edge in node.inputs:
+                self._uses.setdefault(edge, []).append(node)
+        self._producers = {
+            edge: node for node in self.graph.nodes for edge in keras.tree.flatten(node.outputs)
+        }
+        self.on_grid = set()
+        self.quantized = set()
+        for edge in self.graph.input_edges:
+            self._check_input(edge)
+            self._place(edge)
+        for node in self.graph.nodes:
+            self._check_rescaling(node)
+            if self._keeps_grid(node):
+                self.on_grid.add(node.output)
+            else:
+                self._place(node.output)
+
+    def consumers(self, edge: Edge) -> list[Node]:
+        """Return the calls that take `edge`."""
+        return self._uses.get(edge, [])
+
+    def folds(self, node: Node) -> bool:
+        """Return whether a batch normalization folds into the kernel before it."""
+        edge = node.data_inputs[0]
+        return edge not in self.quantized and edge not in self.on_grid
+
+    def quantizer(self, edge: Edge):
+        """Build the quantizer of an edge in `quantized`."""
+        producer = self._producers.get(edge)
+        role = self.roles.get(producer)
+        if role is Role.SOFTMAX:
+            return UniformAffine(8, signed=False, init="min_max")
+        if role is None or role is Role.RESCALING:
+            unit = None if role is None or not producer.layer.offset else producer.layer.offset
+            bits = max(self._bits(edge), self.recipe.input_bits)
+            return UniformAffine(bits, signed=None, init="min_max", unit=unit)
+        settings = self.settings[producer]
+        consumers = [node for node in self.consumers(edge) if node in self.settings]
+        scheme, init = settings.activation_quantizer, settings.activation_init
+        if consumers:
+            scheme = self.settings[consumers[0]].activation_quantizer
+            init = self.settings[consumers[0]].activation_init
+        signed = not self._is_nonnegative(edge)
+        return activation_quantizer(scheme, self._bits(edge), signed, init)
+
+    def is_softmax(self, edge: Edge) -> bool:
+        """Return whether `edge` is a softmax's output."""
+        return self.roles.get(self._producers.get(edge)) is Role.SOFTMAX
+
+    def _place(self, edge):
+        if not self._is_absorbed(edge):
+            self.quantized.add(edge)
+
+    def _keeps_grid(self, node):
+        """Whether the output of `node` lies on the grid of its input, which is quantized."""
+        if self.roles[node] not in PASSING:
+            return False
+        return any(edge in self.quantized or edge in self.on_grid for edge in node.data_inputs)
+
+    def _is_absorbed(self, edge):
+        """Whether the only consumer of a raw tensor works on it before it is quantized."""
+        consumers = self.consumers(edge)
+        if len(consumers) != 1 or edge in self.graph.output_edges:
+            return False
+        producer, consumer = self._producers.get(edge), consumers[0]
+        before, after = self.roles.get(producer), self.roles[consumer]
+        if before is None or before is Role.RESCALING:
+            return before is None and after is Role.RESCALING
+        if before is Role.SOFTMAX:
+            return False
+        if after is Role.BATCH_NORM:
+            return before is Role.KERNEL and activation_name(producer.layer) == "linear"
+        return after in (Role.ACTIVATION, Role.MAX_POOL, Role.CONCATENATE)
+
+    def _bits(self, edge):
+        """The widest that any consumer asks for."""
+        bits = [self.recipe.output_bits] if edge in self.graph.output_edges else []
+        for node in self.consumers(edge):
+            role = self.roles[node]
+            if role is Role.SOFTMAX:
+                bits.append(self.recipe.output_bits)
+            elif role in PASSING or role is Role.RESCALING or self._takes_raw(node, edge):
+                bits.append(self._bits(node.output))
+            else:
+                bits.append(self.settings[node].activation_bits)
+        return max(bits, default=self.recipe.activation_bits)
+
+    def _takes_raw(self, node, edge):
+        return edge not in self.quantized and self.roles[node] in (
+            Role.BATCH_NORM,
+            Role.CONCATENATE,
+        )
+
+    def _is_nonnegative(self, edge):
+        node = self._producers.get(edge)
+        if node is None:
+            return False
+        role = self.roles[node]
+        if role is Role.SOFTMAX:
+            return True
+        if role in (Role.ACTIVATION, Role.KERNEL) and clamp_of(node.layer).lower == 0.0:
+            return True
+        if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING):
+            return False
+        return all(self._is_nonnegative(taken) for taken in node.data_inputs)
+
+    def _check_input(self, edge):
+        if not keras.backend.is_float_dtype(edge.dtype):
+            raise ValueError(
+                f"Input {edge.name!r} must be of a float type: its grid is found from data. "
+                f"Received: dtype={edge.dtype!r}. Cast in the data pipeline."
+            )
+
+    def _check_rescaling(self, node):
+        if self.roles[node] is not Role.RESCALING:
+            return
+        edge = node.data_inputs[0]
+        if self._producers.get(edge) is not None or edge in self.quantized:
+            raise ValueError(
+                f"Layer {node.layer.name!r} (Rescaling) cannot be quantized: it must be the only "
+                "consumer of a model input, whose unit it then changes. Elsewhere, fold the factor "
+                "into the layer before it."
+            )
+
+
+def _split_softmax(graph):
+    """Make the softmax of a kernel layer a call of its own: its input needs a grid."""
+    for index in reversed(range(len(graph.nodes))):
+        node = graph.nodes[index]
+        if find_rule(node.layer).role is not Role.KERNEL or not has_softmax(node.layer):
+            continue
+        name = f"{node.name}_softmax"
+        logits, output = Edge(node.output.shape, node.output.dtype, node.name), node.output
+        output.name, node.outputs = name, logits
+        layer = keras.layers.Activation("softmax", name=name, dtype=node.layer.dtype_policy)
+        graph.nodes.insert(index + 1, Node(layer, name, (logits,), {}, output))
+
+
+def _split_sums(graph):
+    """Make a sum of three tensors two sums: integer runtimes add two, and round in between."""
+    for index in reversed(range(len(graph.nodes))):
+        node = graph.nodes[index]
+        edges = node.data_inputs
+        if find_rule(node.layer).role is not Role.COMBINE or len(edges) < 3:
+            continue
+        graph.nodes.pop(index)
+        total = edges[0]
+        for count, edge in enumerate(edges[1:], start=1):
+            is_last = count == len(edges) - 1
+            name = node.name if is_last else f"{node.name}_part_{count}"
+            output = node.output if is_last else Edge(node.output.shape, node.output.dtype, name)
+            layer = keras.layers.Add(name=name, dtype=node.layer.dtype_policy)
+            graph.nodes.insert(
+                index + count - 1, Node(layer, name, ([total, edge],), {}, output)
+            )
+            total = output
+
+
+def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
+    kernels = [node for node in graph.nodes if roles[node] is Role.KERNEL]
+    behind = {node: [before for before in ancestors(graph, node) if before in kernels]
+              for node in kernels}
+    not_last = {node for before in behind.values() for node in before}
+    return {
+        node: recipe.settings(
+            node.layer.name, is_end=node in behind and (not behind[node] or node not in not_last)
+        )
+        for node in graph.nodes
+    }

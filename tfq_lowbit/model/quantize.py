@@ -1,0 +1,198 @@
+"""Turn a float model into one that trains with quantized weights and activations."""
+
+import keras
+
+from tfq_lowbit.model.calibrate import as_batches, calibrate
+from tfq_lowbit.model.graph import Edge, read_graph
+from tfq_lowbit.model.placement import SOFTMAX_STEP, Placement
+from tfq_lowbit.model.recipe import Recipe
+from tfq_lowbit.model.rules import Role, has_softmax
+from tfq_lowbit.quantizers import kernel_quantizer
+from tfq_lowbit.wrappers import (
+    FoldedBatchNormalization,
+    QuantizeActivation,
+    QuantizedAveragePooling2D,
+    QuantizeWrapper,
+    SnapToGrid,
+    require_family,
+)
+
+
+def quantize_model(model, recipe, calibration_data=None):
+    """Return a copy of a float model with quantizers, its weights and step sizes set.
+
+    Kernels are quantized by wrappers that keep the layer's name; every tensor that an integer
+    kernel would read or write gets one `QuantizeActivation`, which all its consumers share. The
+    result is a plain functional model: compile it, fit it, save it. The float model stays as it is.
+
+    Args:
+        model: a built Sequential or functional model.
+        recipe: a `Recipe`.
+        calibration_data: inputs (an array, a list or dict of arrays, or a dataset of batches)
+            from which the step sizes of activations start; 100 to 500 samples are plenty. None
+            leaves them to `calibrate` or to the first training batch.
+
+    Returns:
+        A functional `keras.Model`, not compiled, with the inputs and outputs of `model`.
+
+    Raises:
+        TypeError: if `model` or `recipe` is of the wrong class.
+        ValueError: if the model is unbuilt or subclassed, a layer cannot be quantized (named with
+            class and reason), an override matches nothing, or the data do not fit.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> qmodel = quantize_model(model, Recipe.lsq(), keras.random.normal((8, 4)))
+        >>> [layer.name for layer in qmodel.layers][1:]  # doctest: +ELLIPSIS
+        ['..._quantizer', 'dense...', 'dense..._quantizer']
+    """
+    if not isinstance(recipe, Recipe):
+        raise TypeError(
+            "Argument `recipe` must be a tfq_lowbit.Recipe, as Recipe.lsq(weight_bits=4). "
+            f"Received: {type(recipe).__name__}"
+        )
+    graph = read_graph(model)
+    placement = Placement(graph, recipe)
+    if calibration_data is not None:
+        calibration_data = list(as_batches(graph, calibration_data))
+    quantized = _Builder(placement).build()
+    if calibration_data is not None:
+        calibrate(quantized, calibration_data)
+    return quantized
+
+
+class _Builder:
+    """Builds the quantized model, one call of the float model after the other."""
+
+    def __init__(self, placement):
+        self.placement = placement
+        self.graph = placement.graph
+        self.tensors = {}  # edge -> Keras tensor
+        self.grids = {}  # edge -> Keras tensor of shape (3,)
+        self.accumulator_steps = {}  # edge -> Keras tensor of shape (channels,)
+        self.copies = {}  # id of a float layer -> its copy
+
+    def build(self):
+        inputs = keras.tree.map_structure(self._input, self.graph.inputs)
+        for edge in self.graph.input_edges:
+            if edge in self.placement.quantized:
+                self._quantize(edge)
+        for node in self.graph.nodes:
+            _BUILDERS.get(self.placement.roles[node], _Builder._plain)(self, node)
+            if node.output in self.placement.quantized:
+                self._quantize(node.output)
+        outputs = keras.tree.map_structure(lambda edge: self.tensors[edge], self.graph.outputs)
+        model = keras.Model(inputs, outputs, name=self.graph.name)
+        self._copy_weights()
+        return model
+
+    def _input(self, edge):
+        tensor = keras.Input(batch_shape=edge.shape, dtype=edge.dtype, name=edge.name)
+        self.tensors[edge] = tensor
+        return tensor
+
+    def _quantize(self, edge: Edge, suffix="_quantizer"):
+        is_softmax = self.placement.is_softmax(edge)
+        layer = QuantizeActivation(
+            self.placement.quantizer(edge),
+            return_grid=bool(self.placement.consumers(edge)),
+            only_in_evaluation=is_softmax,
+            name=edge.name.replace("/", "_") + suffix,
+        )
+        outputs = layer(self.tensors[edge])
+        if layer.return_grid:
+            self.tensors[edge], self.grids[edge] = outputs
+        else:
+            self.tensors[edge] = outputs
+        if is_softmax:
+            layer.quantizer.initialize([0.0, SOFTMAX_STEP * layer.quantizer.q_max])
+
+    # One method a role.
+
+    def _kernel(self, node):
+        edge, settings = node.data_inputs[0], self.placement.settings[node]
+        consumers = self.placement.consumers(node.output)
+        folds_next = node.output not in self.placement.quantized and any(
+            self.placement.roles[consumer] is Role.BATCH_NORM for consumer in consumers
+        )
+
+        def wrap(layer):
+            config = layer.get_config()
+            if has_softmax(layer):  # a call of its own, see placement
+                config["activation"] = "linear"
+            axis = require_family(layer).channel_axes if settings.per_channel else None
+            return QuantizeWrapper(
+                type(layer).from_config(config),
+                kernel_quantizer(
+                    settings.weight_quantizer, settings.weight_bits, axis, settings.weight_init
+                ),
+                return_accumulator_step=folds_next,
+            )
+
+        wrapper = self._copy(node.layer, wrap)
+        outputs = wrapper(self.tensors[edge], input_grid=self.grids[edge])
+        if wrapper.return_accumulator_step:
+            outputs, self.accumulator_steps[node.output] = outputs
+        self.tensors[node.output] = outputs
+
+    def _batch_norm(self, node):
+        edge = node.data_inputs[0]
+        layer = self._copy(
+            node.layer, lambda layer: FoldedBatchNormalization.from_config(layer.get_config())
+        )
+        if self.placement.folds(node):
+            context = {"accumulator_step": self.accumulator_steps[edge]}
+        else:
+            context = {"input_grid": self.grids[edge]}
+        self.tensors[node.output] = layer(self.tensors[edge], **context)
+
+    def _average_pool(self, node):
+        edge = node.data_inputs[0]
+        layer = self._copy(
+            node.layer, lambda layer: QuantizedAveragePooling2D.from_config(layer.get_config())
+        )
+        grid = self.grids[edge]
+        self.tensors[node.output] = layer(self.tensors[edge], input_grid=grid)
+        self.grids[node.output] = grid
+
+    def _activation(self, node):
+        self._plain(node)
+        grid = self.grids.get(node.output)
+        if grid is not None and getattr(node.layer, "max_value", None) is not None:
+            snap = SnapToGrid(name=f"{node.name}_snap")
+            self.tensors[node.output] = snap(self.tensors[node.output], input_grid=grid)
+
+    def _plain(self, node):
+        layer = self._copy(node.layer, lambda layer: type(layer).from_config(layer.get_config()))
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: self.tensors[leaf] if isinstance(leaf, Edge) else leaf,
+            (node.args, node.kwargs),
+        )
+        self.tensors[node.output] = layer(*args, **kwargs)
+        if node.output in self.placement.on_grid:
+            self.grids[node.output] = self.grids[node.data_inputs[0]]
+
+    # Copies.
+
+    def _copy(self, layer, make):
+        if id(layer) not in self.copies:
+            copy = make(layer)
+            copy.trainable = layer.trainable
+            self.copies[id(layer)] = layer, copy
+        return self.copies[id(layer)][1]
+
+    def _copy_weights(self):
+        for layer, copy in self.copies.values():
+            if isinstance(copy, QuantizeWrapper):
+                copy.layer.set_weights(layer.get_weights())
+                copy.kernel_quantizer.initialize(copy.layer.kernel)
+            else:
+                copy.set_weights(layer.get_weights())
+
+
+_BUILDERS = {
+    Role.KERNEL: _Builder._kernel,
+    Role.BATCH_NORM: _Builder._batch_norm,
+    Role.AVERAGE_POOL: _Builder._average_pool,
+    Role.ACTIVATION: _Builder._activation,
+}

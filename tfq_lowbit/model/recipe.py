@@ -1,0 +1,232 @@
+"""Recipes: which layer gets which quantizer, as plain data."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable
+
+from tfq_lowbit.calibration import get_rule
+from tfq_lowbit.quantizers import ACTIVATION_SCHEMES, KERNEL_SCHEMES, check_num_bits
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSettings:
+    """What a recipe says of one layer.
+
+    Attributes:
+        weight_bits: width of the kernel.
+        activation_bits: width of the tensors that enter the layer. A tensor with several
+            consumers takes the widest.
+        weight_quantizer: scheme of the kernel, a name in `KERNEL_SCHEMES`.
+        activation_quantizer: scheme of the tensors that enter the layer.
+        per_channel: one step size for each output channel of the kernel.
+        weight_init: rule for the kernel's first step size, None for the scheme's own.
+        activation_init: rule for the activations' first step size, None for the scheme's own.
+    """
+
+    weight_bits: int
+    activation_bits: int
+    weight_quantizer: str
+    activation_quantizer: str
+    per_channel: bool
+    weight_init: str | None
+    activation_init: str | None
+
+
+SETTINGS = tuple(field.name for field in dataclasses.fields(LayerSettings))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is quantized: plain data that prints, compares and saves as JSON.
+
+    Start from `Recipe.lsq`, `.pact`, `.dorefa` or `.ternary` and refine with `override`.
+
+    Attributes:
+        weight_bits: width of kernels, 2 to 8.
+        activation_bits: width of activations, 2 to 8.
+        first_last_bits: width of the first and last layers with a kernel, of their weights and of
+            the tensors that enter them; None treats them as any other layer.
+        weight_quantizer: "lsq", "affine", "dorefa" or "ternary".
+        activation_quantizer: "lsq", "lsq_plus", "affine", "pact" or "dorefa".
+        per_channel: one step size for each output channel of a kernel, where the scheme can.
+        weight_init: "lsq", "mse", "min_max", "percentile", or None for the scheme's own.
+        activation_init: likewise.
+        input_bits: width of the model's inputs; they are set by minimum and maximum and not
+            trained.
+        output_bits: width of the model's outputs and of what enters a softmax.
+        overrides: pairs of a regular expression and the settings it changes; later ones win.
+
+    Raises:
+        ValueError: for a width out of range, an unknown scheme or rule.
+
+    Example:
+        >>> recipe = Recipe.lsq(weight_bits=4, activation_bits=4).override("dense", weight_bits=8)
+        >>> Recipe.from_json(recipe.to_json()) == recipe
+        True
+    """
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    first_last_bits: int | None = 8
+    weight_quantizer: str = "lsq"
+    activation_quantizer: str = "lsq"
+    per_channel: bool = True
+    weight_init: str | None = None
+    activation_init: str | None = None
+    input_bits: int = 8
+    output_bits: int = 8
+    overrides: tuple = ()
+
+    def __post_init__(self):
+        _check(dataclasses.asdict(self))
+        for name in ("input_bits", "output_bits"):
+            check_num_bits(getattr(self, name), name)
+        if self.first_last_bits is not None:
+            check_num_bits(self.first_last_bits, "first_last_bits")
+
+    @classmethod
+    def lsq(cls, weight_bits=4, activation_bits=4, first_last_bits=8, **settings):
+        """Learned step sizes for weights and activations (Esser et al., 2020)."""
+        return cls._make(weight_bits, activation_bits, first_last_bits, "lsq", "lsq", settings)
+
+    @classmethod
+    def pact(cls, weight_bits=4, activation_bits=4, first_last_bits=8, **settings):
+        """DoReFa weights, learned clipping values for activations (Choi et al., 2018)."""
+        return cls._make(weight_bits, activation_bits, first_last_bits, "dorefa", "pact", settings)
+
+    @classmethod
+    def dorefa(cls, weight_bits=4, activation_bits=4, first_last_bits=8, **settings):
+        """DoReFa weights, activations clipped to a range set from data (Zhou et al., 2016)."""
+        return cls._make(
+            weight_bits, activation_bits, first_last_bits, "dorefa", "dorefa", settings
+        )
+
+    @classmethod
+    def ternary(cls, activation_bits=8, first_last_bits=8, **settings):
+        """Ternary weights (Li et al., 2016), learned step sizes for activations.
+
+        First and last layers wider than two bits take LSQ weights.
+        """
+        return cls._make(2, activation_bits, first_last_bits, "ternary", "lsq", settings)
+
+    def override(self, pattern, **settings):
+        """Return a recipe in which the layers that match `pattern` have other settings.
+
+        Args:
+            pattern: regular expression that must match the whole layel path. Overrides are
+                applied in order, so later ones win; they also win over `first_last_bits`.
+            settings: fields of `LayerSettings`.
+
+        Raises:
+            ValueError: for an invalid expression, an unknown setting or a bad value.
+        """
+        try:
+            re.compile(pattern)
+        except (re.error, TypeError) as error:
+            raise ValueError(
+                f"Argument `pattern` must be a regular expression ({error}). "
+                f"Received: pattern={pattern!r}"
+            ) from error
+        unknown = sorted(set(settings) - set(SETTINGS))
+        if unknown or not settings:
+            raise ValueError(
+                f"An override takes the settings {', '.join(SETTINGS)}. "
+                f"Received: {', '.join(unknown) or 'none'}"
+            )
+        _check(settings)
+        return dataclasses.replace(self, overrides=(*self.overrides, (pattern, settings)))
+
+    def settings(self, path, is_end=False) -> LayerSettings:
+        """Return the settings of the layer at `path`.
+
+        Args:
+            path: path of the layer, `name` or `block/name`.
+            is_end: whether it is a first or last layer with a kernel.
+        """
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        if is_end and self.first_last_bits is not None:
+            settings["weight_bits"] = settings["activation_bits"] = self.first_last_bits
+        for pattern, changes in self.overrides:
+            if re.fullmatch(pattern, path):
+                settings.update(changes)
+        return LayerSettings(**settings)
+
+    def check_overrides(self, paths: Iterable[str]):
+        """Raise a ValueError if an override matches none of `paths`."""
+        paths = list(paths)
+        for pattern, _ in self.overrides:
+            if not any(re.fullmatch(pattern, path) for path in paths):
+                shown = ", ".join(paths[:8]) + (" ..." if len(paths) > 8 else "")
+                raise ValueError(
+                    f"The override {pattern!r} matches no layer: the expression must match a whole "
+                    f"layer path. The model has the layers {shown}"
+                )
+
+    def to_json(self, **options) -> str:
+        """Return the recipe as JSON; `options` go to `json.dumps`."""
+        return json.dumps(dataclasses.asdict(self), **options)
+
+    @classmethod
+    def from_json(cls, text):
+        """Build a recipe from `to_json()`.
+
+        Raises:
+            ValueError: for an unknown key or a bad value.
+        """
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, values):
+        """Build a recipe from a dict of its attributes.
+
+        Raises:
+            ValueError: for an unknown key or a bad value.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ValueError(
+                f"A recipe has the keys {', '.join(known)}. Received: {', '.join(unknown)}"
+            )
+        values = dict(values)
+        overrides = values.pop("overrides", ())
+        recipe = cls(**values)
+        for pattern, settings in overrides:
+            recipe = recipe.override(pattern, **settings)
+        return recipe
+
+    @classmethod
+    def _make(cls, weight_bits, activation_bits, first_last_bits, weights, activations, settings):
+        return cls.from_dict(
+            {
+                "weight_bits": weight_bits,
+                "activation_bits": activation_bits,
+                "first_last_bits": first_last_bits,
+                "weight_quantizer": weights,
+                "activation_quantizer": activations,
+                **settings,
+            }
+        )
+
+
+def _check(values):
+    for name in ("weight_bits", "activation_bits"):
+        if name in values:
+            check_num_bits(values[name], name)
+    schemes = {
+        "weight_quantizer": KERNEL_SCHEMES,
+        "activation_quantizer": ACTIVATION_SCHEMES,
+    }
+    for name, table in schemes.items():
+        if name in values and values[name] not in table:
+            raise ValueError(
+                f"Setting `{name}` must be one of {sorted(table)}. Received: {values[name]!r}"
+            )
+    for name in ("weight_init", "activation_init"):
+        if values.get(name) is not None:
+            get_rule(values[name])
+    if not isinstance(values.get("per_channel", True), bool):
+        raise ValueError(
+            f"Setting `per_channel` must be True or False. Received: {values['per_channel']!r}"
+        )

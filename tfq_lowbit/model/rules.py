@@ -1,0 +1,165 @@
+"""What each layer class does to the grid of its tensors: one row a class."""
+
+import enum
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+
+from tfq_lowbit.wrappers import FAMILIES
+
+
+class Role(enum.Enum):
+    """How a layer stands to the grids of its input and output."""
+
+    KERNEL = "multiplies with a kernel; its output is on no grid yet"
+    BATCH_NORM = "folds into the kernel before it, or is an own affine layer"
+    ACTIVATION = "clamps; keeps the grid of its input"
+    SOFTMAX = "has a fixed grid of 1/256"
+    COMBINE = "mixes tensors; gets a grid of its own"
+    CONCATENATE = "joins tensors on one grid"
+    MEAN = "averages everything; gets a grid of its own"
+    AVERAGE_POOL = "averages codes on the grid of its input"
+    MAX_POOL = "picks codes; a quantizer goes behind it"
+    SHAPE = "moves codes; keeps the grid of its input"
+    RESCALING = "changes the unit of an input"
+
+
+class Rule(NamedTuple):
+    """A layer class that can be quantized.
+
+    Attributes:
+        layer_class: the Keras class.
+        role: what it does to grids.
+        refuse: returns why a layer of the class cannot be quantized, None if it can.
+    """
+
+    layer_class: type
+    role: Role
+    refuse: Callable = lambda layer: None
+
+
+class Clamp(NamedTuple):
+    """Real bounds of an activation function."""
+
+    lower: float | None
+    upper: float | None
+
+
+CLAMPS = {"linear": Clamp(None, None), "relu": Clamp(0.0, None), "relu6": Clamp(0.0, 6.0)}
+
+
+def activation_name(layer) -> str:
+    """Return the name of a layer's activation function ("linear" where it has none)."""
+    function = getattr(layer, "activation", None)
+    if function is None:
+        return "linear"
+    for name in (*CLAMPS, "softmax"):
+        if function is keras.activations.get(name):
+            return name
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def has_softmax(layer) -> bool:
+    """Return whether a layer ends in a softmax."""
+    return activation_name(layer) == "softmax"
+
+
+def clamp_of(layer) -> Clamp:
+    """Return the bounds that a ReLU, Activation or layer with an activation applies."""
+    if isinstance(layer, keras.layers.ReLU):
+        return Clamp(0.0, None if layer.max_value is None else float(layer.max_value))
+    return CLAMPS.get(activation_name(layer), CLAMPS["linear"])
+
+
+def _needs_channels_last(layer):
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return f"its data_format is {layer.data_format!r}; integer runtimes take channels_last"
+    return None
+
+
+def _kernel_layer(layer):
+    name = activation_name(layer)
+    if name not in CLAMPS and name != "softmax":
+        return f"its activation {name!r} has no integer form here; use relu, relu6 or a layer"
+    return _needs_channels_last(layer)
+
+
+def _relu(layer):
+    if layer.negative_slope or layer.threshold:
+        return "only max_value may be set; negative_slope and threshold have no integer form here"
+    if layer.max_value not in (None, 6, 6.0):
+        return f"max_value must be None or 6, received {layer.max_value!r}"
+    return None
+
+
+def _activation(layer):
+    name = activation_name(layer)
+    if name in CLAMPS or name == "softmax":
+        return None
+    return f"the activation {name!r} has no integer form here; use relu, relu6, linear or softmax"
+
+
+def _softmax(layer):
+    return None if layer.axis == -1 else f"axis must be -1, received {layer.axis!r}"
+
+
+def _batch_norm(layer):
+    axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
+    rank = len(layer.input_spec.axes) and layer.input_spec.ndim
+    if axis not in (-1, rank - 1):
+        return f"axis must be the last one, received {layer.axis!r}"
+    return None
+
+
+def _concatenate(layer):
+    return "axis 0 is the batch" if layer.axis == 0 else None
+
+
+def _rescaling(layer):
+    for name in ("scale", "offset"):
+        if not isinstance(getattr(layer, name), (int, float)):
+            return f"`{name}` must be one number, received {getattr(layer, name)!r}"
+    return None if layer.scale > 0 else f"`scale` must be positive, received {layer.scale!r}"
+
+
+RULES = (
+    *(Rule(family.layer_class, Role.KERNEL, _kernel_layer) for family in FAMILIES),
+    Rule(keras.layers.BatchNormalization, Role.BATCH_NORM, _batch_norm),
+    Rule(keras.layers.ReLU, Role.ACTIVATION, _relu),
+    Rule(keras.layers.Activation, Role.ACTIVATION, _activation),
+    Rule(keras.layers.Softmax, Role.SOFTMAX, _softmax),
+    Rule(keras.layers.Add, Role.COMBINE),
+    Rule(keras.layers.Concatenate, Role.CONCATENATE, _concatenate),
+    Rule(keras.layers.GlobalAveragePooling2D, Role.MEAN, _needs_channels_last),
+    Rule(keras.layers.AveragePooling2D, Role.AVERAGE_POOL, _needs_channels_last),
+    Rule(keras.layers.MaxPooling2D, Role.MAX_POOL, _needs_channels_last),
+    Rule(keras.layers.ZeroPadding2D, Role.SHAPE, _needs_channels_last),
+    Rule(keras.layers.Flatten, Role.SHAPE, _needs_channels_last),
+    Rule(keras.layers.Reshape, Role.SHAPE),
+    Rule(keras.layers.Dropout, Role.SHAPE),
+    Rule(keras.layers.Rescaling, Role.RESCALING, _rescaling),
+)
+
+
+def find_rule(layer) -> Rule:
+    """Return the rule of a layer.
+
+    Raises:
+        ValueError: naming the layer, its class and the reason, if it cannot be quantized.
+    """
+    what = f"Layer {getattr(layer, 'name', layer)!r} ({type(layer).__name__}) cannot be quantized: "
+    for rule in RULES:
+        if type(layer) is rule.layer_class:
+            reason = rule.refuse(layer)
+            if reason is not None:
+                raise ValueError(what + reason + ".")
+            if rule.role is Role.ACTIVATION and has_softmax(layer):
+                return rule._replace(role=Role.SOFTMAX)
+            return rule
+    if isinstance(layer, keras.Model):
+        raise ValueError(
+            what + "nested models are not read yet. Build the model from its layers directly."
+        )
+    names = ", ".join(sorted({rule.layer_class.__name__ for rule in RULES}))
+    raise ValueError(what + f"the layers that can are {names}.")

@@ -1,0 +1,260 @@
+"""What every quantizer shares: the code range, the step size, and how it starts."""
+
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfq_lowbit.calibration import get_rule
+from tfq_lowbit.calibration.rules import SMALLEST_STEP
+
+MIN_BITS, MAX_BITS = 2, 8
+
+
+class Encoded(NamedTuple):
+    """Codes and what turns them into reals: `value = codes * step_size`.
+
+    Attributes:
+        codes: int32 tensor of the shape of the values; code 0 is the real 0.
+        step_size: float32, broadcastable to `codes`.
+    """
+
+    codes: tf.Tensor
+    step_size: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("tfq_lowbit")
+class AtLeast(keras.constraints.Constraint):
+    """Keeps a variable at or above a positive floor.
+
+    Args:
+        floor: the smallest value allowed.
+    """
+
+    def __init__(self, floor=SMALLEST_STEP):
+        self.floor = floor
+
+    def __call__(self, value):
+        """Return `max(value, floor)`."""
+        return tf.maximum(value, tf.cast(self.floor, value.dtype))
+
+    def get_config(self):
+        """Return the arguments."""
+        return {"floor": self.floor}
+
+
+class Quantizer(keras.layers.Layer):
+    """Base class: maps reals to `step_size * code` with integer codes in `[q_min, q_max]`.
+
+    Code 0 always is the real 0, so zero padding and ReLU are exact. A call computes in float32
+    and returns the type of its input.
+
+    Args:
+        num_bits: width of the codes, 2 to 8.
+        signed: True for codes on both sides of 0, False for codes from 0 up, None to decide
+            from the first data (signed where a value is negative).
+        narrow_range: leave out the lowest signed code, so that the range is symmetric,
+            `-(2^(b-1) - 1) .. 2^(b-1) - 1`. Weights need it: their sign may be flipped when
+            batch normalization is folded.
+        axis: the channel axis of a per-channel quantizer, or a tuple of axes (a depthwise kernel
+            has two), None for one step size a tensor.
+        init: rule that sets the step size from data: "lsq", "mse", "min_max", "percentile".
+
+    Raises:
+        ValueError: for a width out of range or an unknown rule.
+    """
+
+    def __init__(
+        self, num_bits=8, signed=True, narrow_range=False, axis=None, init="lsq", **kwargs
+    ):
+        kwargs = {"dtype": "float32", "autocast": False, **kwargs}
+        super().__init__(**kwargs)
+        self.num_bits = check_num_bits(num_bits)
+        self.signed = signed
+        self.narrow_range = narrow_range
+        self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
+        self.init = init
+        self._rule = get_rule(init)
+
+    # What a new quantizer defines.
+
+    def scheme_build(self, step_shape):
+        """Create the variables of the scheme; `step_shape` broadcasts to the values."""
+        raise NotImplementedError
+
+    def scheme_initialize(self, values):
+        """Set the variables from `values`, float32 of shape `(n, c)`."""
+        raise NotImplementedError
+
+    def scheme_quantize(self, values):
+        """Return `step_size * codes` of float32 `values`, with the scheme's gradient."""
+        raise NotImplementedError
+
+    def scheme_encode(self, values):
+        """Return `Encoded` for float32 `values`; float codes are allowed."""
+        raise NotImplementedError
+
+    # What it gets.
+
+    @property
+    def q_min(self):
+        """Smallest code: an int, or a float tensor while `signed` is left to the data."""
+        lowest = -(2 ** (self.num_bits - 1)) + (1 if self.narrow_range else 0)
+        if self.signed is None:
+            return self.is_signed * float(lowest)
+        return lowest if self.signed else 0
+
+    @property
+    def q_max(self):
+        """Largest code: an int, or a float tensor while `signed` is left to the data."""
+        signed, unsigned = 2 ** (self.num_bits - 1) - 1, 2**self.num_bits - 1
+        if self.signed is None:
+            return unsigned + self.is_signed * float(signed - unsigned)
+        return signed if self.signed else unsigned
+
+    @property
+    def is_calibrated(self):
+        """True once the step size was set from data, loaded or trained."""
+        return self.built and bool(self.calibrated.numpy() > 0)
+
+    def build(self, input_shape):
+        """Create the step size for values of `input_shape`."""
+        axes = self.channel_axes(len(input_shape))
+        shape = [size if axis in axes else 1 for axis, size in enumerate(input_shape)]
+        self.calibrated = self._flag("calibrated")
+        if self.signed is None:
+            self.is_signed = self._flag("is_signed")
+        self.scheme_build(shape if axes else [])
+
+    def call(self, inputs, training=None):
+        """Quantize `inputs`; the first training batch sets the step size if nothing else did."""
+        values = tf.cast(inputs, tf.float32)
+        if training:
+            self._initialize_once(values)
+        return tf.cast(self.scheme_quantize(values), inputs.dtype)
+
+    def initialize(self, values):
+        """Set the step size (and sign) from data.
+
+        Args:
+            values: float array or tensor of any shape that has the quantizer's axis.
+
+        Raises:
+            ValueError: if a value is not finite.
+        """
+        values = tf.convert_to_tensor(values, tf.float32)
+        if not bool(tf.reduce_all(tf.math.is_finite(values))):
+            raise ValueError(
+                f"Quantizer {self.name!r} can only be initialised from finite values. "
+                "Received values with NaN or infinity: remove them from the calibration data."
+            )
+        if not self.built:
+            self.build(values.shape)
+        self._initialize(values)
+
+    def encode(self, values):
+        """Return the codes and step size of `values`.
+
+        `decode(encode(x))` equals `self(x)` bit for bit.
+
+        Args:
+            values: float tensor or array.
+
+        Returns:
+            `Encoded(codes, step_size)`, codes as int32.
+        """
+        encoded = self.scheme_encode(tf.cast(values, tf.float32))
+        return Encoded(tf.cast(encoded.codes, tf.int32), encoded.step_size)
+
+    def decode(self, encoded):
+        """Return the float32 values of `encoded`: `codes * step_size`."""
+        return tf.cast(encoded.codes, tf.float32) * encoded.step_size
+
+    def get_config(self):
+        """Return the arguments."""
+        return {
+            **super().get_config(),
+            "num_bits": self.num_bits,
+            "signed": self.signed,
+            "narrow_range": self.narrow_range,
+            "axis": self.axis,
+            "init": self.init,
+        }
+
+    # For the schemes.
+
+    def channel_axes(self, rank):
+        """Return the channel axes as a tuple of non-negative integers, empty per tensor."""
+        if self.axis is None:
+            return ()
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        return tuple(sorted(axis % rank for axis in axes))
+
+    def add_step_size(self, name, shape, trainable=True, initial=1.0):
+        """Add a positive variable, `initial` until data sets it."""
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=keras.initializers.Constant(initial),
+            constraint=AtLeast(),
+            trainable=trainable,
+            dtype="float32",
+        )
+
+    def initial_step(self, values, shape):
+        """Apply the rule to `(n, c)` values; the result has `shape`."""
+        return tf.reshape(self._rule(values, self.q_min, self.q_max), shape)
+
+    # Inside.
+
+    def _flag(self, name):
+        return self.add_weight(
+            name=name, shape=(), initializer="zeros", trainable=False, dtype="float32"
+        )
+
+    def _by_channel(self, values):
+        axes = self.channel_axes(len(values.shape))
+        others = [axis for axis in range(len(values.shape)) if axis not in axes]
+        channels = math.prod(values.shape[axis] for axis in axes)
+        return tf.reshape(tf.transpose(values, [*others, *axes]), (-1, channels))
+
+    def _initialize(self, values):
+        if self.signed is None:
+            self.is_signed.assign(tf.cast(tf.reduce_min(values) < 0.0, tf.float32))
+        self.scheme_initialize(self._by_channel(values))
+        self.calibrated.assign(1.0)
+
+    def _initialize_once(self, values):
+        def initialize():
+            self._initialize(values)
+            return True
+
+        tf.cond(self.calibrated.value > 0.0, lambda: False, initialize)
+
+
+def positive(step_size):
+    """Return `max(step_size, 1e-8)`: a training step may have gone past zero."""
+    return tf.maximum(tf.convert_to_tensor(step_size), SMALLEST_STEP)
+
+
+def encode_on_grid(values, step_size, q_min, q_max):
+    """Return `Encoded` for `clip(round(values / step_size), q_min, q_max)`."""
+    codes = tf.round(tf.clip_by_value(values * (1.0 / step_size), q_min, q_max))
+    return Encoded(codes, step_size)
+
+
+def check_num_bits(num_bits, name="num_bits"):
+    """Return `num_bits` if it is an integer from 2 to 8.
+
+    Raises:
+        ValueError: if not.
+    """
+    is_integer = isinstance(num_bits, (int, np.integer)) and not isinstance(num_bits, bool)
+    if not is_integer or not MIN_BITS <= num_bits <= MAX_BITS:
+        raise ValueError(
+            f"Argument `{name}` must be an integer from {MIN_BITS} to {MAX_BITS}. "
+            f"Received: {name}={num_bits!r}"
+        )
+    return int(num_bits)

@@ -1,0 +1,108 @@
+"""The quantizers by the name that recipes and wrappers use: one row each."""
+
+from typing import NamedTuple
+
+from tfq_lowbit.quantizers.affine import UniformAffine
+from tfq_lowbit.quantizers.base import check_num_bits
+from tfq_lowbit.quantizers.dorefa import DoReFaActivations, DoReFaWeights
+from tfq_lowbit.quantizers.lsq import LSQ
+from tfq_lowbit.quantizers.lsq_plus import LSQPlus
+from tfq_lowbit.quantizers.pact import PACT
+from tfq_lowbit.quantizers.ternary import TWN
+
+
+class Scheme(NamedTuple):
+    """A quantizer in one of its two places.
+
+    Attributes:
+        quantizer: the class.
+        init: the initialisation rule where none is asked for.
+        per_channel: whether it can have a step size a channel.
+        num_bits: the only width it has, None for any.
+        options: further arguments of the class.
+    """
+
+    quantizer: type
+    init: str
+    per_channel: bool = False
+    num_bits: int | None = None
+    options: dict = {}
+
+
+KERNEL_SCHEMES = {
+    "lsq": Scheme(LSQ, "lsq", per_channel=True),
+    "affine": Scheme(UniformAffine, "min_max", per_channel=True),
+    "dorefa": Scheme(DoReFaWeights, "min_max", options={"keep_scale": True}),
+    "ternary": Scheme(TWN, "lsq", per_channel=True, num_bits=2),
+}
+
+ACTIVATION_SCHEMES = {
+    "lsq": Scheme(LSQ, "lsq", options={"is_activation": True}),
+    "lsq_plus": Scheme(LSQPlus, "mse"),
+    "affine": Scheme(UniformAffine, "min_max"),
+    # The full signed range: a narrow one would cost the integer runtime a bound of its own.
+    "pact": Scheme(PACT, "percentile", options={"narrow_range": False}),
+    "dorefa": Scheme(
+        DoReFaActivations, "percentile", options={"narrow_range": False, "clip_value": None}
+    ),
+}
+
+
+def kernel_quantizer(scheme, num_bits, axis=None, init=None):
+    """Build the weight quantizer of a scheme.
+
+    Args:
+        scheme: a name in `KERNEL_SCHEMES`.
+        num_bits: width, 2 to 8. A scheme of one width (ternary) takes that at lower widths and
+            LSQ above it, so that a first and last layer at eight bits stay possible.
+        axis: the channel axis, None for one step size a tensor.
+        init: initialisation rule, None for the scheme's own.
+
+    Returns:
+        A `Quantizer` with narrow range.
+
+    Raises:
+        ValueError: for an unknown scheme or a width out of range.
+    """
+    row = _row(KERNEL_SCHEMES, scheme, "weight_quantizer")
+    num_bits = check_num_bits(num_bits, "weight_bits")
+    if row.num_bits is not None and num_bits != row.num_bits:
+        row = KERNEL_SCHEMES["lsq"]
+    return row.quantizer(
+        num_bits=num_bits,
+        narrow_range=True,
+        axis=axis if row.per_channel else None,
+        init=init or row.init,
+        **row.options,
+    )
+
+
+def activation_quantizer(scheme, num_bits, signed=None, init=None):
+    """Build the activation quantizer of a scheme.
+
+    Args:
+        scheme: a name in `ACTIVATION_SCHEMES`.
+        num_bits: width, 2 to 8.
+        signed: True, False, or None to decide from the first data.
+        init: initialisation rule, None for the scheme's own.
+
+    Returns:
+        A `Quantizer` with one step size for the tensor.
+
+    Raises:
+        ValueError: for an unknown scheme or a width out of range.
+    """
+    row = _row(ACTIVATION_SCHEMES, scheme, "activation_quantizer")
+    num_bits = check_num_bits(num_bits, "activation_bits")
+    options = dict(row.options)
+    if row.quantizer is not LSQPlus:
+        options["signed"] = signed
+    return row.quantizer(num_bits=num_bits, init=init or row.init, **options)
+
+
+def _row(table, scheme, argument):
+    if scheme not in table:
+        raise ValueError(
+            f"Argument `{argument}` must be one of {sorted(table)}. Received: {argument}={scheme!r}"
+        )
+    return table[scheme]

@@ -1,0 +1,223 @@
+"""Surrogate gradients: exact forward values, chosen backward ones.
+
+Every function here computes its forward value with plain arithmetic and replaces only the
+derivative, through `tf.custom_gradient`. (The common `f * x + stop_gradient((1 - f) * x)` trick
+changes the forward value in the last bit.)
+"""
+
+import tensorflow as tf
+
+
+@tf.custom_gradient
+def round_ste(values):
+    """Round half to even, with the straight-through gradient.
+
+    Forward: `y = round(x)`. Backward: `dy/dx = 1`.
+
+    Args:
+        values: float tensor of any shape.
+
+    Returns:
+        A tensor of the same shape and type.
+
+    References:
+        Bengio, Leonard, Courville, "Estimating or Propagating Gradients Through Stochastic
+        Neurons for Conditional Computation", 2013, https://arxiv.org/abs/1308.3432
+    """
+    return tf.round(values), lambda upstream: upstream
+
+
+@tf.custom_gradient
+def replace_ste(values, replacement):
+    """Return `replacement`, sending the gradient to `values` untouched.
+
+    Forward: `y = replacement`. Backward: `dy/dvalues = 1`, `dy/dreplacement = 0`.
+
+    Args:
+        values: float tensor, what the gradient sees.
+        replacement: float tensor of the same shape, what the forward pass sees.
+
+    Returns:
+        `replacement`.
+    """
+    return tf.identity(replacement), lambda upstream: (upstream, tf.zeros_like(replacement))
+
+
+def clipped_round_ste(values, step_size, q_min, q_max):
+    """Quantize on a fixed grid; gradients pass inside the clipping range only.
+
+    Forward: `y = s * clip(round(x / s), q_min, q_max)`.
+    Backward: `dy/dx = 1` where `q_min <= x / s <= q_max`, else 0; nothing flows to `s`.
+
+    Args:
+        values: float32 tensor.
+        step_size: float32, broadcastable to `values`, positive.
+        q_min: smallest code.
+        q_max: largest code.
+
+    Returns:
+        A tensor of the shape of `values`.
+    """
+    step_size = tf.stop_gradient(step_size)
+
+    @tf.custom_gradient
+    def quantize(values):
+        scaled = values * (1.0 / step_size)
+        clipped = tf.clip_by_value(scaled, q_min, q_max)
+
+        def gradient(upstream):
+            return tf.where(tf.equal(clipped, scaled), upstream, tf.zeros_like(upstream))
+
+        return tf.round(clipped) * step_size, gradient
+
+    return quantize(values)
+
+
+def learned_step_ste(values, step_size, q_min, q_max, gradient_scale):
+    """Quantize with a learned step size (LSQ).
+
+    Forward: `y = s * clip(round(x / s), q_min, q_max)`.
+    Backward: `dy/dx = 1` inside the range, else 0;
+    `dy/ds = g * (round(x / s) - x / s)` inside, `g * q_min` below and `g * q_max` above.
+
+    Args:
+        values: float32 tensor.
+        step_size: float32, scalar or broadcastable to `values`, positive.
+        q_min: smallest code.
+        q_max: largest code.
+        gradient_scale: `g`, a positive float.
+
+    Returns:
+        A tensor of the shape of `values`.
+
+    References:
+        Esser et al., "Learned Step Size Quantization", ICLR 2020,
+        https://arxiv.org/abs/1902.08153
+    """
+
+    @tf.custom_gradient
+    def quantize(values, step_size):
+        scaled = values * (1.0 / step_size)
+        clipped = tf.clip_by_value(scaled, q_min, q_max)
+        codes = tf.round(clipped)
+
+        def gradient(upstream):
+            is_inside = tf.equal(clipped, scaled)
+            zeros = tf.zeros_like(upstream)
+            slope = codes - tf.where(is_inside, scaled, zeros)
+            return (
+                tf.where(is_inside, upstream, zeros),
+                gradient_scale * _sum_products(upstream, slope, step_size),
+            )
+
+        return codes * step_size, gradient
+
+    return quantize(values, step_size)
+
+
+def learned_step_and_offset_ste(values, step_size, offset, zero_point, num_steps, gradient_scale):
+    """Quantize with a learned step size and offset (LSQ+), the offset snapped to the grid.
+
+    Forward: `y = s * clip(round(x / s), -z, num_steps - z)`.
+    Backward, with `b = -s * z`: `dy/dx = 1` inside the range, else 0;
+    `dy/ds = g * (round(x / s) - x / s)` inside, 0 below and `g * num_steps` above;
+    `dy/db = 0` inside, `g` outside.
+
+    Args:
+        values: float32 tensor.
+        step_size: float32 scalar, positive.
+        offset: float32 scalar, takes the gradient of `b`; its value is in `zero_point`.
+        zero_point: `z`, an integer-valued float32 scalar from 0 to `num_steps`.
+        num_steps: `2^b - 1`.
+        gradient_scale: `g`, a positive float.
+
+    Returns:
+        A tensor of the shape of `values`.
+
+    References:
+        Bhalgat et al., "LSQ+", CVPR Workshops 2020, https://arxiv.org/abs/2004.09576
+    """
+
+    @tf.custom_gradient
+    def quantize(values, step_size, offset):
+        scaled = values * (1.0 / step_size)
+        clipped = tf.clip_by_value(scaled, -zero_point, num_steps - zero_point)
+        codes = tf.round(clipped)
+
+        def gradient(upstream):
+            is_inside = tf.equal(clipped, scaled)
+            zeros = tf.zeros_like(upstream)
+            slope = codes - tf.where(is_inside, scaled, zeros - zero_point)
+            is_outside = tf.where(is_inside, zeros, tf.ones_like(upstream))
+            return (
+                tf.where(is_inside, upstream, zeros),
+                gradient_scale * _sum_products(upstream, slope, step_size),
+                gradient_scale * _sum_products(upstream, is_outside, offset),
+            )
+
+        return codes * step_size, gradient
+
+    return quantize(values, step_size, offset)
+
+
+def clip_value_ste(values, clip_value, num_steps, q_min):
+    """Quantize with a learned clipping value (PACT).
+
+    Forward: `y = s * clip(round(x / s), q_min, num_steps)` with `s = clip_value / num_steps`.
+    Backward: `dy/dclip_value = 1` where `x >= clip_value`, `q_min / num_steps` where
+    `x <= q_min * s < 0` (signed grids), else 0; `dy/dx = 0` there and where `x < q_min * s`,
+    else 1.
+
+    Args:
+        values: float32 tensor.
+        clip_value: float32 scalar, positive.
+        num_steps: the largest code, `2^b - 1` (unsigned) or `2^(b-1) - 1` (signed).
+        q_min: smallest code, 0 (unsigned), `-num_steps` or one less (signed).
+
+    Returns:
+        A tensor of the shape of `values`.
+
+    References:
+        Choi et al., "PACT: Parameterized Clipping Activation for Quantized Neural Networks",
+        2018, https://arxiv.org/abs/1805.06085
+    """
+
+    @tf.custom_gradient
+    def quantize(values, clip_value):
+        step_size = range_step(clip_value, num_steps)
+        codes = tf.round(tf.clip_by_value(values * (1.0 / step_size), q_min, num_steps))
+
+        def gradient(upstream):
+            # The values, not the codes, say where the border is: x / s may round across it.
+            lowest = tf.cast(q_min, tf.float32) / tf.cast(num_steps, tf.float32)
+            border = lowest * clip_value
+            is_above = values >= clip_value
+            is_below = tf.where(lowest < 0.0, values <= border, values < border)
+            slope = tf.cast(is_above, tf.float32) + lowest * tf.cast(is_below, tf.float32)
+            return (
+                tf.where(is_above | is_below, tf.zeros_like(upstream), upstream),
+                _sum_products(upstream, slope, clip_value),
+            )
+
+        return codes * step_size, gradient
+
+    return quantize(values, clip_value)
+
+
+def range_step(clip_value, num_steps):
+    """Return the step size `clip_value / num_steps`, equal bit for bit in eager and graph mode.
+
+    By the reciprocal: the graph optimizer rewrites a division by a constant into just that, which
+    differs from the division in the last bit.
+    """
+    return clip_value * (1.0 / tf.cast(num_steps, tf.float32))
+
+
+def _sum_products(left, right, like):
+    """Sum `left * right` over the axes along which `like` is broadcast."""
+    if like.shape.num_elements() == 1:
+        # One pass over memory instead of two: a dot product of the flattened tensors.
+        product = tf.matmul(tf.reshape(left, (1, -1)), tf.reshape(right, (-1, 1)))
+        return tf.reshape(product, tf.shape(like))
+    axes = [axis for axis, size in enumerate(like.shape) if size == 1]
+    return tf.reduce_sum(left * right, axis=axes, keepdims=True)

@@ -1,0 +1,92 @@
+"""What LiteRT with its default resolver takes: containers of weights, versions of operators."""
+
+from typing import NamedTuple
+
+# The codes that each stored type holds, narrowest first.
+CODE_RANGES = {"INT2": (-2, 1), "INT4": (-8, 7), "INT8": (-128, 127)}
+BITS = {"INT2": 2, "INT4": 4, "INT8": 8}
+
+# The stored types of each operator's weights. DEPTHWISE_CONV_2D would take INT4 in the builtin
+# kernel: several times slower, rounded twice, for filters that are a few percent of a model.
+CONTAINERS = {
+    "CONV_2D": ("INT4", "INT8"),
+    "DEPTHWISE_CONV_2D": ("INT8",),
+    "FULLY_CONNECTED": ("INT2", "INT4", "INT8"),
+}
+# Those that run as fast as INT8 or faster.
+FAST_CONTAINERS = {
+    "CONV_2D": ("INT8",),
+    "DEPTHWISE_CONV_2D": ("INT8",),
+    "FULLY_CONNECTED": ("INT4", "INT8"),
+}
+# XNNPACK's packed fully connected kernels need whole bytes in each row of the filter.
+DEPTH_MULTIPLES = {"INT2": 4, "INT4": 2, "INT8": 1}
+
+# XNNPACK refuses a larger requantization multiplier, and a sum whose inputs differ more in scale.
+MAX_MULTIPLIER = 256.0
+ADD_RATIOS = (2.0**-10, 2.0**8)
+MUL_RATIOS = (2.0**-16, 2.0**8)
+
+
+class Version(NamedTuple):
+    """Version of an operator and the first runtime that has it."""
+
+    version: int
+    runtime: str
+
+
+VERSIONS = {
+    ("ADD", ""): Version(2, "1.14.0"),
+    ("AVERAGE_POOL_2D", ""): Version(2, "1.14.0"),
+    ("CONCATENATION", ""): Version(2, "1.14.0"),
+    ("CONV_2D", "INT8"): Version(3, "1.14.0"),
+    ("CONV_2D", "INT4"): Version(7, "2.11.0"),
+    ("DEPTHWISE_CONV_2D", "INT8"): Version(3, "1.14.0"),
+    ("DEQUANTIZE", ""): Version(2, "1.14.0"),
+    ("FULLY_CONNECTED", "INT8"): Version(12, "2.17.0"),
+    ("FULLY_CONNECTED", "INT4"): Version(10, "2.11.0"),
+    ("FULLY_CONNECTED", "INT2"): Version(14, "2.21.0"),
+    ("MAXIMUM", ""): Version(2, "1.14.0"),
+    ("MAX_POOL_2D", ""): Version(2, "1.14.0"),
+    ("MEAN", ""): Version(2, "1.14.0"),
+    ("MINIMUM", ""): Version(2, "1.14.0"),
+    ("MUL", ""): Version(2, "1.14.0"),
+    ("PAD", ""): Version(2, "1.14.0"),
+    ("QUANTIZE", ""): Version(1, "1.14.0"),
+    ("RESHAPE", ""): Version(1, "1.5.0"),
+    ("SOFTMAX", ""): Version(2, "1.14.0"),
+}
+
+
+def find_version(operator, weights=""):
+    """Return the `Version` of an operator with int8 activations.
+
+    Args:
+        operator: schema name.
+        weights: stored type of its weights, "" where it has none.
+    """
+    return VERSIONS[operator, weights]
+
+
+def choose_container(operator, low, high, depth, prefer):
+    """Choose the stored type of an operator's weights.
+
+    Args:
+        operator: schema name.
+        low: smallest code.
+        high: largest code.
+        depth: number of inputs of each output (FULLY_CONNECTED).
+        prefer: "size" for the narrowest type that holds the codes, "speed" for the narrowest
+            among those that run at full speed.
+
+    Returns:
+        "INT2", "INT4" or "INT8".
+    """
+    table = CONTAINERS if prefer == "size" else FAST_CONTAINERS
+    for name in table[operator]:
+        smallest, largest = CODE_RANGES[name]
+        is_packed_in_rows = operator == "FULLY_CONNECTED"
+        if smallest <= low and high <= largest:
+            if not is_packed_in_rows or depth % DEPTH_MULTIPLES[name] == 0:
+                return name
+    return "INT8"

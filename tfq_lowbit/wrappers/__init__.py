@@ -1,0 +1,32 @@
+"""Layers that train with quantized weights and activations."""
+
+from tfq_lowbit.wrappers.accumulator import bias_codes, round_bias
+from tfq_lowbit.wrappers.average_pooling import QuantizedAveragePooling2D
+from tfq_lowbit.wrappers.batch_normalization import (
+    STANDALONE_CODE,
+    FoldedBatchNormalization,
+    batch_norm_affine,
+)
+from tfq_lowbit.wrappers.families import FAMILIES, Family, find_family, require_family
+from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
+from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
+from tfq_lowbit.wrappers.schemes import LSQ, PACT
+from tfq_lowbit.wrappers.snap_to_grid import SnapToGrid
+
+__all__ = [
+    "FAMILIES",
+    "LSQ",
+    "PACT",
+    "STANDALONE_CODE",
+    "Family",
+    "FoldedBatchNormalization",
+    "QuantizeActivation",
+    "QuantizeWrapper",
+    "QuantizedAveragePooling2D",
+    "SnapToGrid",
+    "batch_norm_affine",
+    "bias_codes",
+    "find_family",
+    "require_family",
+    "round_bias",
+]

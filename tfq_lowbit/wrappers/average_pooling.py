@@ -1,0 +1,49 @@
+"""Average pooling that rounds as the integer kernel does."""
+
+import keras
+import tensorflow as tf
+
+from tfq_lowbit.quantizers.grid import int8_zero_point
+from tfq_lowbit.ste import replace_ste
+
+
+@keras.saving.register_keras_serializable("tfq_lowbit")
+class QuantizedAveragePooling2D(keras.layers.AveragePooling2D):
+    """Average pooling on codes.
+
+    The integer kernel averages raw int8 codes, keeps their grid, and rounds half away from zero:
+    `y = (sum + n // 2) / n` for a positive sum, `(sum - n // 2) / n` otherwise, in C division,
+    where n counts the cells that are not padding. This layer computes the same values; its
+    gradient is that of the plain average.
+
+    Call arguments:
+        inputs: tensor on `input_grid`.
+        input_grid: the grid `[step_size, q_min, q_max]`; None computes the plain average.
+
+    Example:
+        >>> layer = QuantizedAveragePooling2D(2)
+        >>> grid = keras.ops.array([1.0, 0.0, 255.0])
+        >>> image = keras.ops.reshape(keras.ops.array([1.0, 1.0, 2.0, 1.0]), (1, 2, 2, 1))
+        >>> float(layer(image, input_grid=grid)[0, 0, 0, 0])
+        1.0
+    """
+
+    def call(self, inputs, input_grid=None):
+        """Return the pooled tensor."""
+        average = super().call(inputs)
+        if input_grid is None:
+            return average
+        step_size, zero_point = input_grid[0], int8_zero_point(input_grid[2])
+        mean_code = tf.cast(average, tf.float32) * (1.0 / step_size) + zero_point
+        count = self._count_cells(inputs)
+        total = tf.cast(tf.round(mean_code * count), tf.int32)
+        count = tf.cast(count, tf.int32)
+        rounded = tf.sign(total) * ((tf.abs(total) + count // 2) // count)
+        values = step_size * (tf.cast(rounded, tf.float32) - zero_point)
+        return replace_ste(average, tf.stop_gradient(tf.cast(values, average.dtype)))
+
+    def _count_cells(self, inputs):
+        """Return how many cells are averaged at each place, float32 of shape (1, h, w, 1)."""
+        ones = tf.ones_like(inputs[:1, :, :, :1], dtype=tf.float32)
+        window = tf.ones((*self.pool_size, 1, 1))
+        return tf.nn.conv2d(ones, window, self.strides, self.padding.upper())

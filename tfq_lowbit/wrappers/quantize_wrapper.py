@@ -1,0 +1,151 @@
+"""The wrapper that trains a layer with quantized weights."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfq_lowbit.quantizers.grid import step_size_of
+from tfq_lowbit.wrappers.accumulator import round_bias
+from tfq_lowbit.wrappers.families import require_family
+
+
+@keras.saving.register_keras_serializable("tfq_lowbit")
+class QuantizeWrapper(keras.layers.Wrapper):
+    """Runs one Keras layer with a quantized kernel, and quantized input and output if asked to.
+
+    Computes `activation(op(q_in(x), q_k(kernel)) + bias)`, then the output quantizer. The kernel
+    of the wrapped layer stays the float ("latent") variable that the optimizer updates. In
+    evaluation the bias is rounded to a multiple of `step_in * step_kernel`, as the integer kernel
+    does; in training it is not.
+
+    Args:
+        layer: a Conv2D, DepthwiseConv2D or Dense layer.
+        kernel_quantizer: quantizer of the kernel, required.
+        input_quantizer: quantizer of the input, None where the producer quantizes it.
+        output_quantizer: quantizer of the output, None where a later layer does.
+        return_accumulator_step: also return `step_in * step_kernel`, float32 of shape
+            (channels,), for the batch normalization that follows.
+
+    Call arguments:
+        inputs: tensor of the wrapped layer's input shape.
+        input_grid: the grid `[step_size, q_min, q_max]` of `inputs` where its producer owns it
+            (see `QuantizeActivation`).
+        training: whether the call trains.
+
+    Raises:
+        ValueError: if the layer has no kernel that can be quantized.
+
+    Example:
+        >>> dense = keras.layers.Dense(2)
+        >>> layer = QuantizeWrapper(dense, kernel_quantizer=quantizers.LSQ(4, narrow_range=True))
+        >>> layer(keras.ops.ones((1, 3))).shape
+        TensorShape([1, 2])
+    """
+
+    def __init__(
+        self,
+        layer,
+        kernel_quantizer,
+        input_quantizer=None,
+        output_quantizer=None,
+        return_accumulator_step=False,
+        **kwargs,
+    ):
+        self._family = require_family(layer)
+        kwargs = {"name": layer.name, "dtype": "float32", "autocast": False, **kwargs}
+        super().__init__(layer, **kwargs)
+        self.kernel_quantizer = kernel_quantizer
+        self.input_quantizer = input_quantizer
+        self.output_quantizer = output_quantizer
+        self.return_accumulator_step = return_accumulator_step
+
+    def build(self, input_shape):
+        """Build the layer and the quantizers; the kernel's step size is set from the kernel."""
+        super().build(input_shape)
+        shapes = (
+            (self.input_quantizer, input_shape),
+            (self.output_quantizer, self.layer.compute_output_shape(input_shape)),
+        )
+        for quantizer, shape in shapes:
+            if quantizer is not None and not quantizer.built:
+                quantizer.build(shape)
+        if not self.kernel_quantizer.built:
+            self.kernel_quantizer.build(self.layer.kernel.shape)
+            if tf.executing_eagerly():
+                self.kernel_quantizer.initialize(self.layer.kernel)
+
+    def call(self, inputs, input_grid=None, training=None):
+        """Return the layer's output with quantized weights."""
+        step_in = None if input_grid is None else step_size_of(input_grid)
+        if self.input_quantizer is not None:
+            step_in = self.input_quantizer.encode(inputs).step_size
+            inputs = self.input_quantizer(inputs, training=training)
+        unit = None
+        if step_in is not None and (self.return_accumulator_step or not training):
+            unit = step_in * self.kernel_step_size()
+        outputs = self.apply(inputs, None if training else unit, training)
+        if self.output_quantizer is not None:
+            outputs = self.output_quantizer(outputs, training=training)
+        return (outputs, unit) if self.return_accumulator_step else outputs
+
+    def apply(self, inputs, accumulator_step=None, training=None):
+        """Run the layer with its quantized kernel, leaving input and output as they are.
+
+        Args:
+            inputs: tensor of the wrapped layer's input shape.
+            accumulator_step: round the bias to multiples of this, float32 of shape (channels,).
+            training: whether the call trains.
+
+        Returns:
+            The activated output.
+        """
+        dtype = self.layer.compute_dtype
+        kernel = self.kernel_quantizer(tf.convert_to_tensor(self.layer.kernel), training=training)
+        outputs = self._family.apply(self.layer, tf.cast(inputs, dtype), tf.cast(kernel, dtype))
+        if self.layer.use_bias:
+            bias = tf.convert_to_tensor(self.layer.bias)
+            if accumulator_step is not None:
+                bias = round_bias(bias, accumulator_step)
+            outputs = outputs + tf.cast(bias, dtype)
+        return outputs if self.layer.activation is None else self.layer.activation(outputs)
+
+    def compute_output_spec(self, inputs, input_grid=None, training=None):
+        """Return shape and type of the outputs."""
+        shape = self.layer.compute_output_shape(inputs.shape)
+        outputs = keras.KerasTensor(shape, self.layer.compute_dtype)
+        if self.return_accumulator_step:
+            return outputs, keras.KerasTensor((self._count_channels(),), "float32")
+        return outputs
+
+    def kernel_step_size(self):
+        """Return the step size of each output channel, float32 of shape (channels,)."""
+        kernel = tf.convert_to_tensor(self.layer.kernel)
+        step = self.kernel_quantizer.encode(kernel).step_size
+        if not step.shape.rank:
+            return tf.fill((self._count_channels(),), step)
+        return tf.reshape(step, (-1,))
+
+    def _count_channels(self):
+        return math.prod(self.layer.kernel.shape[axis] for axis in self._family.channel_axes)
+
+    def get_config(self):
+        """Return the arguments, the quantizers serialized."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "kernel_quantizer": serialize(self.kernel_quantizer),
+            "input_quantizer": serialize(self.input_quantizer),
+            "output_quantizer": serialize(self.output_quantizer),
+            "return_accumulator_step": self.return_accumulator_step,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Build a wrapper from `get_config()`."""
+        config = dict(config)
+        for name in ("layer", "kernel_quantizer", "input_quantizer", "output_quantizer"):
+            config[name] = keras.saving.deserialize_keras_object(
+                config[name], custom_objects=custom_objects
+            )
+        return cls(**config)
