@@ -326,6 +326,19 @@ def reshape(node: Node) -> np.ndarray:
     return source.data.reshape(shape)
 
 
+def strided_slice(node: Node) -> np.ndarray:
+    source, begin, end = (each.data for each in node.inputs[:3])
+    if node.name == "SLICE":
+        begin, end = begin, np.where(end < 0, source.shape, begin + end)
+        strides = np.ones_like(begin)
+    else:
+        strides = node.inputs[3].data
+        masked = (node.options.endMask >> np.arange(len(end))) & 1
+        end = np.where(masked, source.shape, end)
+    _require_same_grid(node, node.inputs[:1])
+    return source[tuple(slice(*bounds) for bounds in zip(begin, end, strides, strict=True))]
+
+
 def concatenation(node: Node) -> np.ndarray:
     _require_same_grid(node, node.inputs)
     return np.concatenate([source.data for source in node.inputs], node.options.axis)
@@ -343,6 +356,7 @@ OPERATORS |= {"MAXIMUM": extremum, "MINIMUM": extremum, "PAD": pad, "RESHAPE": r
 OPERATORS |= {"RELU": rectify, "RELU6": rectify, "RELU_N1_TO_1": rectify}
 OPERATORS |= {"QUANTIZE": quantize, "DEQUANTIZE": dequantize}
 OPERATORS |= {"CONCATENATION": concatenation, "TRANSPOSE": transpose}
+OPERATORS |= {"SLICE": strided_slice, "STRIDED_SLICE": strided_slice}
 
 
 def _read_tensor(stored, buffers) -> Tensor:

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "report": UP_TO_EXPORT,
     "runtime": UP_TO_EXPORT,
     "tfmot": UP_TO_EXPORT,
-    "cli": UP_TO_EXPORT | ABOVE_EXPORT | {"__init__"},
+    "demo": UP_TO_EXPORT | {"report", "runtime"},
+    "cli": UP_TO_EXPORT | ABOVE_EXPORT | {"demo", "__init__"},
     "__init__": UP_TO_EXPORT | ABOVE_EXPORT,
 }
 

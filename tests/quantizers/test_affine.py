@@ -74,7 +74,7 @@ def test_a_unit_is_a_whole_number_of_steps(unit, asymmetric, num_bits):
 
 
 def test_a_unit_that_already_is_a_whole_number_of_steps_changes_nothing():
-    for count in range(1, 128):
+    for count in range(1, 128, 6):
         quantizer = UniformAffine(8, unit=0.7)
         quantizer.initialize([0.7 / count * 127])
         np.testing.assert_allclose(quantizer.step_size, 0.7 / count, rtol=1e-5)

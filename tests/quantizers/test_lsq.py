@@ -47,9 +47,7 @@ def test_gradients_equal_the_closed_form_with_its_scale(num_bits, signed, narrow
     shared = values.size if axis is None else values.size // 5
     scale = 1 / np.sqrt(shared * quantizer.q_max)
     axes = None if axis is None else (0, 1, 2)
-    expected = closed_form(
-        values, steps, quantizer.q_min, quantizer.q_max, upstream, scale, axes
-    )
+    expected = closed_form(values, steps, quantizer.q_min, quantizer.q_max, upstream, scale, axes)
     for found, wanted in zip(run(quantizer, values, upstream), expected, strict=True):
         np.testing.assert_allclose(found, wanted, **TOLERANCE)
 

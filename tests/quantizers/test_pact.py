@@ -58,7 +58,12 @@ def test_the_borders_belong_where_the_paper_puts_them(alpha):
     for value, to_value, to_alpha in [(0.0, 1, 0), (beneath, 1, 0), (alpha, 0, 1), (-alpha, 0, 0)]:
         found = run(with_alpha(4, False, alpha), [value], [1.0])[1:]
         assert [float(part.item()) for part in found] == [to_value, to_alpha]
-    for value, to_value, to_alpha in [(0.0, 1, 0), (-beneath, 1, 0), (alpha, 0, 1), (-alpha, 0, -1)]:
+    for value, to_value, to_alpha in [
+        (0.0, 1, 0),
+        (-beneath, 1, 0),
+        (alpha, 0, 1),
+        (-alpha, 0, -1),
+    ]:
         found = run(with_alpha(4, True, alpha), [value], [1.0])[1:]
         assert [float(part.item()) for part in found] == [to_value, to_alpha]
 

@@ -14,7 +14,7 @@ from tfq_lowbit.quantizers import (
 
 
 @pytest.mark.parametrize("scheme", KERNEL_SCHEMES)
-@pytest.mark.parametrize("num_bits", range(2, 9))
+@pytest.mark.parametrize("num_bits", [2, 3, 8])
 @pytest.mark.parametrize("axis", [None, 3, (2, 3)])
 def test_every_kernel_scheme_gives_narrow_codes_at_every_width(scheme, num_bits, axis):
     quantizer = kernel_quantizer(scheme, num_bits, axis)
@@ -28,7 +28,7 @@ def test_every_kernel_scheme_gives_narrow_codes_at_every_width(scheme, num_bits,
 
 
 @pytest.mark.parametrize("scheme", ACTIVATION_SCHEMES)
-@pytest.mark.parametrize("num_bits", range(2, 9))
+@pytest.mark.parametrize("num_bits", [2, 3, 8])
 @pytest.mark.parametrize("signed", [True, False, None])
 def test_every_activation_scheme_has_one_step_at_every_width(scheme, num_bits, signed):
     quantizer = activation_quantizer(scheme, num_bits, signed)

@@ -29,9 +29,12 @@ def test_each_channel_has_its_own_threshold_and_alpha():
 
 def test_a_value_on_the_threshold_is_zero():
     quantizer = TWN()
-    values = np.array([0.0, 2.0, 0.7, -2.0, -0.7, 0.6], np.float32)  # mean magnitude 1
-    assert np.abs(values).mean() == 1.0
-    assert quantizer.encode(values).codes.numpy().tolist() == [0, 1, 0, -1, 0, 0]
+    border = np.float32(0.7)
+    above = np.nextafter(border, np.float32(1))
+    values = np.array([0.0, 2.0, border, -2.0, -border, above, -above, 0.0], np.float32)
+    values[-1] = 8.0 - np.abs(values).sum()  # a mean magnitude of 1
+    assert tf.reduce_mean(tf.abs(values)) == 1.0
+    assert quantizer.encode(values).codes.numpy().tolist() == [0, 1, 0, -1, 0, 1, -1, 1]
 
 
 def test_the_gradient_goes_straight_through():

@@ -39,9 +39,7 @@ def percentile_rule(values, q_min, q_max):
     percentile = ordered[tf.minimum(index, last)]
     # A tensor that is mostly zero has a zero percentile; its largest value still needs a code.
     return _positive(
-        tf.where(
-            percentile > 0.0, percentile / _float(q_max), _clipping_step(values, q_min, q_max)
-        )
+        tf.where(percentile > 0.0, percentile / _float(q_max), _clipping_step(values, q_min, q_max))
     )
 
 
@@ -81,9 +79,7 @@ def get_rule(name):
         ValueError: if there is no such rule.
     """
     if name not in RULES:
-        raise ValueError(
-            f"Argument `init` must be one of {sorted(RULES)}. Received: init={name!r}"
-        )
+        raise ValueError(f"Argument `init` must be one of {sorted(RULES)}. Received: init={name!r}")
     return RULES[name]
 
 

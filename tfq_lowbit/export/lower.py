@@ -60,8 +60,9 @@ def lower(model, target="litert", prefer="size", input_type="float32", output_ty
         raise ValueError(f"Argument `target` must be one of {sorted(TARGETS)}. Received: {target!r}")
     graph = read_graph(model)
     _check_calibrated(graph)
-    lowering = _Lowering(graph, Emitter(Program(graph.name), TARGETS[target], prefer, input_type))
-    return lowering.run(output_type)
+    options = dict(target=target, prefer=prefer, input_type=input_type, output_type=output_type)
+    program = Program(graph.name, options=options)
+    return _Lowering(graph, Emitter(program, TARGETS[target], prefer, input_type)).run(output_type)
 
 
 def quantizers_of(layer):

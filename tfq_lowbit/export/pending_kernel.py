@@ -7,12 +7,19 @@ import numpy as np
 from tfq_lowbit.export.operators import Conv2D, DepthwiseConv2D, FullyConnected
 from tfq_lowbit.export.pending import _Clamped
 from tfq_lowbit.export.program import Constant
+from tfq_lowbit.export.windows import gather_windows
 
 # A channel whose multiplier s_in * s_w / s_out is smaller contributes next to nothing: its scale is
 # lifted to this, so that its int32 bias, in units of the accumulator, cannot overflow (a bias of
 # 1,024 output steps, far beyond saturation, is 2^30 units).
 SMALLEST_MULTIPLIER = 2.0**-20
 MAX_BIAS_STEPS = 1024.0
+
+OPERATORS = {
+    "CONV_2D": Conv2D,
+    "DEPTHWISE_CONV_2D": DepthwiseConv2D,
+    "FULLY_CONNECTED": FullyConnected,
+}
 
 
 @dataclass(eq=False)
@@ -104,16 +111,64 @@ class PendingKernel(_Clamped):
 
     def _emit(self, emitter, grid):
         codes, scales, bias = self._floored(grid)
-        operator, layout = self.spec.operator, self._filter_layout(codes)
-        low, high, depth = int(codes.min()), int(codes.max()), codes.shape[0]
-        choose = emitter.target.choose_container
-        stored_as = choose(operator, low, high, depth, emitter.prefer)
-        if self._is_pointwise():
-            packed = choose("FULLY_CONNECTED", low, high, depth, emitter.prefer)
-            if packed != "INT8":
-                # The same sums by an operator that reads packed weights at full speed.
-                operator, stored_as, layout = "FULLY_CONNECTED", packed, codes.T
-        limit = emitter.target.MAX_MULTIPLIER
+        self._check_multipliers(scales, grid, emitter.target.MAX_MULTIPLIER)
+        operator, source, layout = self._choose_operator(emitter, codes)
+        depth, low, high = codes.shape[0], int(codes.min()), int(codes.max())
+        stored_as = emitter.target.choose_container(operator, low, high, depth, emitter.prefer)
+        axis = 3 if operator == "DEPTHWISE_CONV_2D" else 0
+        bias_scales = (source.grid.scale * scales).astype(np.float32)
+        arguments = dict(
+            name=self.name,
+            source=source,
+            filter=Constant(
+                f"{self.name}/filter", layout.astype(np.int8), stored_as, scales, axis=axis
+            ),
+            bias=Constant(f"{self.name}/bias", bias, "INT32", bias_scales),
+        )
+        if operator != "FULLY_CONNECTED":
+            arguments |= dict(
+                strides=self.spec.strides, dilation=self.spec.dilation, padding=self.spec.padding
+            )
+        emitter.program.weights[self.name] = IntegerWeights(
+            codes.reshape(self._layout).astype(np.int8),
+            scales,
+            bias,
+            self.spec.num_bits,
+            stored_as,
+            float(source.grid.scale),
+            source.grid.zero_point,
+        )
+        return emitter.bounded(
+            self.name,
+            self.shape,
+            grid,
+            self._clamp,
+            lambda output, activation: OPERATORS[operator](
+                output=output, activation=activation, **arguments
+            ),
+        )
+
+    def _choose_operator(self, emitter, codes):
+        """Return the operator, its input and the codes in its layout."""
+        spec, shaped = self.spec, codes.reshape(self._layout)
+        if spec.operator == "FULLY_CONNECTED":
+            return spec.operator, self.source, codes.T
+        if spec.operator == "DEPTHWISE_CONV_2D":
+            return spec.operator, self.source, shaped.reshape(1, *self._layout[:2], -1)
+        is_grouped = self._layout[2] != self.source.shape[-1]
+        choose, limits = emitter.target.choose_container, (int(codes.min()), int(codes.max()))
+        packed = choose("FULLY_CONNECTED", *limits, codes.shape[0], emitter.prefer)
+        plain = choose("CONV_2D", *limits, codes.shape[0], emitter.prefer)
+        is_pointwise = self._layout[:2] == (1, 1) and spec.strides == (1, 1)
+        # The windows cost copies: worth it for size, and for nothing where there are none.
+        if packed != plain and not is_grouped and (is_pointwise or emitter.prefer == "size"):
+            source = gather_windows(
+                emitter, self.name, self.source, self._layout[:2], spec, self.shape[1:3]
+            )
+            return "FULLY_CONNECTED", source, codes.T
+        return spec.operator, self.source, shaped.transpose(3, 0, 1, 2)
+
+    def _check_multipliers(self, scales, grid, limit):
         largest = float((self.source.grid.scale * scales / grid.scale).max())
         if not largest < limit:
             raise ValueError(
@@ -121,41 +176,6 @@ class PendingKernel(_Clamped):
                 f"accumulator; the runtime takes up to {limit:g}. Its output quantizer has seen "
                 "next to no data: calibrate it anew."
             )
-        axis = 3 if operator == "DEPTHWISE_CONV_2D" else 0
-        weights = Constant(f"{self.name}/filter", layout.astype(np.int8), stored_as, scales, 0, axis)
-        bias_scales = (self.source.grid.scale * scales).astype(np.float32)
-        if operator == "CONV_2D" and stored_as != "INT8":
-            bias = _centered_bias(bias, bias_scales / grid.scale)
-
-        def make(output, activation):
-            arguments = dict(
-                name=self.name,
-                source=self.source,
-                filter=weights,
-                bias=Constant(f"{self.name}/bias", bias, "INT32", bias_scales),
-                output=output,
-                activation=activation,
-            )
-            if operator == "FULLY_CONNECTED":
-                return FullyConnected(**arguments)
-            return {"CONV_2D": Conv2D, "DEPTHWISE_CONV_2D": DepthwiseConv2D}[operator](
-                **arguments,
-                strides=self.spec.strides,
-                dilation=self.spec.dilation,
-                padding=self.spec.padding,
-            )
-
-        output = emitter.bounded(self.name, self.shape, grid, self._clamp, make)
-        emitter.program.weights[self.name] = IntegerWeights(
-            codes.reshape(self._layout).astype(np.int8),
-            scales,
-            bias,
-            self.spec.num_bits,
-            stored_as,
-            float(self.source.grid.scale),
-            self.source.grid.zero_point,
-        )
-        return output
 
     def _floored(self, grid):
         """Return codes, scales and int32 bias with the scales of dead channels lifted."""
@@ -173,34 +193,6 @@ class PendingKernel(_Clamped):
         bias = np.clip(bias, -(2**30), 2**30)
         return codes, scales, bias.astype(np.int32)
 
-    def _filter_layout(self, codes):
-        """Return the codes in the layout of the file."""
-        if self.spec.operator == "FULLY_CONNECTED":
-            return codes.T
-        shaped = codes.reshape(self._layout)
-        if self.spec.operator == "CONV_2D":
-            return shaped.transpose(3, 0, 1, 2)
-        return shaped.reshape(1, *self._layout[:2], -1)
-
     def _channels(self, codes):
         is_depthwise = self.spec.operator == "DEPTHWISE_CONV_2D"
         return codes.shape[-1] * (codes.shape[-2] if is_depthwise else 1)
-
-    def _is_pointwise(self):
-        return (
-            self.spec.operator == "CONV_2D"
-            and self._layout[:2] == (1, 1)
-            and self.spec.strides == (1, 1)
-            and self._layout[2] == self.source.shape[-1]
-        )
-
-
-def _centered_bias(bias, multipliers):
-    """Return the bias that undoes most of the builtin kernels' second rounding.
-
-    For a multiplier `m * 2^-k` with `0.5 <= m < 1` they compute
-    `floor(acc * m * 2^-k + 1/2 + 2^-(k+1))`: two roundings add 2^-(k+1) output steps, which is
-    `1 / (2 m)` units of the accumulator, more than half of one wherever k > 0. One unit less
-    leaves the smaller error of the two.
-    """
-    return np.where(multipliers < 0.5, bias - 1, bias).astype(np.int32)

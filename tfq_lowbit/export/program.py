@@ -106,6 +106,7 @@ class Program:
         input_names: for each input, its name in the Keras model.
         output_names: for each output, likewise.
         weights: for each layer with a kernel, its `IntegerWeights`.
+        options: the arguments that it was lowered with.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Program:
     input_names: list[str] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     weights: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
 
     def run(self, inputs):
         """Compute every tensor from `inputs`.

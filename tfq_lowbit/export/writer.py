@@ -1,5 +1,7 @@
 """Write a program as a .tflite flatbuffer."""
 
+import json
+
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -7,6 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from tfq_lowbit.export.program import Constant, Program, Tensor
 from tfq_lowbit.packing import pack_codes
 
+# Where the file says how it was written, as JSON: the arguments of `lower`.
+METADATA_NAME = "tfq_lowbit"
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
 RUNTIME_VERSION_BYTES = 16
@@ -45,6 +49,13 @@ def _version(operator, target):
     return target.find_version(operator.code, "" if weights is None else weights.type)
 
 
+def pack_model(model) -> bytes:
+    """Return the bytes of a `schema.ModelT`."""
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
 class _Writer:
     def __init__(self, program, target):
         self.program, self.target = program, target
@@ -68,11 +79,13 @@ class _Writer:
         model.subgraphs = [subgraph]
         model.operatorCodes = list(self.codes.values())
         model.signatureDefs = [self._signature(subgraph)]
-        model.metadata = [self._runtime_metadata()]
+        runtime = runtime_version(self.program, self.target).encode()
+        model.metadata = [
+            self._metadata("min_runtime_version", runtime.ljust(RUNTIME_VERSION_BYTES, b"\0")),
+            self._metadata(METADATA_NAME, json.dumps(self.program.options).encode()),
+        ]
         model.buffers = self.buffers
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
-        return bytes(builder.Output())
+        return pack_model(model)
 
     def _operator(self, operator):
         written = schema.OperatorT()
@@ -143,11 +156,9 @@ class _Writer:
             self.buffers.append(buffer)
         return self.buffers_by_content[content]
 
-    def _runtime_metadata(self):
-        text = runtime_version(self.program, self.target).encode()
+    def _metadata(self, name, content):
         metadata = schema.MetadataT()
-        metadata.name = "min_runtime_version"
-        metadata.buffer = self._buffer(text.ljust(RUNTIME_VERSION_BYTES, b"\0"))
+        metadata.name, metadata.buffer = name, self._buffer(content)
         return metadata
 
     def _signature(self, subgraph):

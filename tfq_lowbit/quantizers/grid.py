@@ -28,5 +28,3 @@ def int8_zero_point(q_max):
     Python numbers and tensors.
     """
     return INT8_MAX - q_max
-
-

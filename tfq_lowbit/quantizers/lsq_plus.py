@@ -62,9 +62,7 @@ class LSQPlus(LSQ):
                 "`narrow_range` and `axis`, or use LSQ. Received: "
                 f"signed={signed!r}, narrow_range={narrow_range!r}, axis={axis!r}"
             )
-        super().__init__(
-            num_bits, False, False, None, init, num_features, is_activation, **kwargs
-        )
+        super().__init__(num_bits, False, False, None, init, num_features, is_activation, **kwargs)
 
     @property
     def q_min(self):

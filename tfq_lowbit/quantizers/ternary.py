@@ -36,9 +36,7 @@ class TWN(Quantizer):
         Li, Zhang, Liu, "Ternary Weight Networks", 2016, https://arxiv.org/abs/1605.04711
     """
 
-    def __init__(
-        self, num_bits=2, signed=True, narrow_range=True, axis=None, init="lsq", **kwargs
-    ):
+    def __init__(self, num_bits=2, signed=True, narrow_range=True, axis=None, init="lsq", **kwargs):
         if num_bits != 2 or not signed or not narrow_range:
             raise ValueError(
                 "TWN has the codes -1, 0 and 1: `num_bits` must be 2, `signed` and `narrow_range` "

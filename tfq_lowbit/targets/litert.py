@@ -6,10 +6,11 @@ from typing import NamedTuple
 CODE_RANGES = {"INT2": (-2, 1), "INT4": (-8, 7), "INT8": (-128, 127)}
 BITS = {"INT2": 2, "INT4": 4, "INT8": 8}
 
-# The stored types of each operator's weights. DEPTHWISE_CONV_2D would take INT4 in the builtin
-# kernel: several times slower, rounded twice, for filters that are a few percent of a model.
+# The stored types of each operator's weights. CONV_2D and DEPTHWISE_CONV_2D would take INT4 too, but
+# only in the builtin kernels, which unpack the filter on every call (several times slower) and round
+# twice. A convolution with narrower codes is written as windows and FULLY_CONNECTED instead.
 CONTAINERS = {
-    "CONV_2D": ("INT4", "INT8"),
+    "CONV_2D": ("INT8",),
     "DEPTHWISE_CONV_2D": ("INT8",),
     "FULLY_CONNECTED": ("INT2", "INT4", "INT8"),
 }
@@ -40,7 +41,6 @@ VERSIONS = {
     ("AVERAGE_POOL_2D", ""): Version(2, "1.14.0"),
     ("CONCATENATION", ""): Version(2, "1.14.0"),
     ("CONV_2D", "INT8"): Version(3, "1.14.0"),
-    ("CONV_2D", "INT4"): Version(7, "2.11.0"),
     ("DEPTHWISE_CONV_2D", "INT8"): Version(3, "1.14.0"),
     ("DEQUANTIZE", ""): Version(2, "1.14.0"),
     ("FULLY_CONNECTED", "INT8"): Version(12, "2.17.0"),
@@ -54,7 +54,9 @@ VERSIONS = {
     ("PAD", ""): Version(2, "1.14.0"),
     ("QUANTIZE", ""): Version(1, "1.14.0"),
     ("RESHAPE", ""): Version(1, "1.5.0"),
+    ("SLICE", ""): Version(2, "1.14.0"),
     ("SOFTMAX", ""): Version(2, "1.14.0"),
+    ("STRIDED_SLICE", ""): Version(2, "1.14.0"),
 }
 
 
@@ -77,7 +79,7 @@ def choose_container(operator, low, high, depth, prefer):
         high: largest code.
         depth: number of inputs of each output (FULLY_CONNECTED).
         prefer: "size" for the narrowest type that holds the codes, "speed" for the narrowest
-            among those that run at full speed.
+            among those that run as fast as INT8.
 
     Returns:
         "INT2", "INT4" or "INT8".

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfq_lowbit.quantizers.grid import step_size_of
+from tfq_lowbit.ste import range_step
 from tfq_lowbit.wrappers.accumulator import round_bias
 
 # The kernel code of a batch normalization that stands alone. The largest, for the finest bias.
@@ -39,7 +40,7 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, accumulator_step=None, input_grid=None, training=None, mask=None):
         """Return the normalized tensor."""
         if input_grid is not None:
-            accumulator_step = step_size_of(input_grid) / STANDALONE_CODE
+            accumulator_step = range_step(step_size_of(input_grid), STANDALONE_CODE)
         if training or accumulator_step is None:
             return super().call(inputs, training=training, mask=mask)
         multiplier, shift = self.affine()

@@ -20,6 +20,7 @@ class QuantizeActivation(keras.layers.Layer):
         ValueError: if the quantizer is per channel: an integer tensor has one scale.
 
     Example:
+        >>> from tfq_lowbit import quantizers
         >>> layer = QuantizeActivation(quantizers.UniformAffine(8, signed=False))
         >>> layer.quantizer.initialize([0.0, 2.55])
         >>> round(float(layer(keras.ops.array([0.014]))[0]), 4)

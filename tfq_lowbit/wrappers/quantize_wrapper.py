@@ -37,6 +37,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
         ValueError: if the layer has no kernel that can be quantized.
 
     Example:
+        >>> from tfq_lowbit import quantizers
         >>> dense = keras.layers.Dense(2)
         >>> layer = QuantizeWrapper(dense, kernel_quantizer=quantizers.LSQ(4, narrow_range=True))
         >>> layer(keras.ops.ones((1, 3))).shape

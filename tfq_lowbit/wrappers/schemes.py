@@ -23,6 +23,7 @@ def LSQ(layer, weight_bits=4, activation_bits=4, signed=None, per_channel=True, 
         ValueError: for a width out of range or a layer without a kernel.
 
     Example:
+        >>> import keras
         >>> layer = LSQ(keras.layers.Dense(10), weight_bits=2, activation_bits=2)
         >>> layer.kernel_quantizer.q_max
         1
@@ -51,6 +52,7 @@ def PACT(layer, weight_bits=4, activation_bits=4, signed=None, **kwargs):  # noq
         ValueError: for a width out of range or a layer without a kernel.
 
     Example:
+        >>> import keras
         >>> layer = PACT(keras.layers.Dense(10), weight_bits=4, activation_bits=4)
         >>> layer.input_quantizer.num_bits
         4

@@ -19,7 +19,10 @@ class SnapToGrid(keras.layers.Layer):
 
     Example:
         >>> layer = SnapToGrid()
-        >>> [float(v) for v in layer(keras.ops.array([0.4, 9.0]), keras.ops.array([0.5, 0.0, 15.0]))]
+        >>> [
+        ...     float(v)
+        ...     for v in layer(keras.ops.array([0.4, 9.0]), keras.ops.array([0.5, 0.0, 15.0]))
+        ... ]
         [0.5, 7.5]
     """
 

@@ -15,7 +15,7 @@ from tfq_lowbit.export.operators.kernels import (
     KernelOperator,
 )
 from tfq_lowbit.export.operators.pooling import AveragePool, MaxPool, Mean
-from tfq_lowbit.export.operators.shape import Concatenation, Pad, Reshape
+from tfq_lowbit.export.operators.shape import Concatenation, Pad, Reshape, Slice
 
 __all__ = [
     "Add",
@@ -33,5 +33,6 @@ __all__ = [
     "Quantize",
     "Requantize",
     "Reshape",
+    "Slice",
     "Softmax",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, fused_bounds, requantize_once
+from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, fused_bounds, requantize
 from tfq_lowbit.export.program import Constant, Tensor
 
 
@@ -122,7 +122,7 @@ class Requantize(UnaryOperator):
         """Return the codes on the output's grid."""
         source, output = self.source.grid, self.output.grid
         low, high = fused_bounds(self.activation, output.scale, output.zero_point)
-        return requantize_once(
+        return requantize(
             codes - source.zero_point, source.scale / output.scale, output.zero_point, low, high
         )
 

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import (
-    accumulator_type,
-    fused_bounds,
-    requantize_once,
-    requantize_twice,
-)
+from tfq_lowbit.export.arithmetic import accumulator_type, fused_bounds, requantize
 from tfq_lowbit.export.program import Constant, Tensor
 
 
@@ -39,27 +34,15 @@ class KernelOperator:
         """Input, filter, bias."""
         return [self.source, self.filter, self.bias]
 
-    @property
-    def is_delegated(self):
-        """Whether XNNPACK takes the operator in the default resolver."""
-        return True
-
     def compute(self, codes):
         """Return the output codes."""
         source, output = self.source.grid, self.output.grid
         dtype = accumulator_type(self._bound())
         total = self._accumulate(tf.cast(codes - source.zero_point, dtype), dtype)
         total += tf.constant(self.bias.values, dtype)
-        scales = self.filter.scales.astype(np.float32)
+        multiplier = source.scale * self.filter.scales / output.scale
         low, high = fused_bounds(self.activation, output.scale, output.zero_point)
-        if self.is_delegated:
-            multiplier = source.scale * scales / output.scale
-            return requantize_once(total, multiplier, output.zero_point, low, high)
-        exact = np.float64(source.scale) * scales.astype(np.float64) / np.float64(output.scale)
-        return requantize_twice(total, exact, output.zero_point, low, high, self._ties_up())
-
-    def _ties_up(self):
-        return True
+        return requantize(total, multiplier, output.zero_point, low, high)
 
     def _accumulate(self, centered, dtype):
         raise NotImplementedError
@@ -88,11 +71,6 @@ class Conv2D(KernelOperator):
         """Number of groups."""
         return self.source.shape[-1] // self.filter.values.shape[3]
 
-    @property
-    def is_delegated(self):
-        """XNNPACK takes int8 filters only."""
-        return self.filter.type == "INT8"
-
     def options(self):
         """Return the schema's options."""
         return "Conv2DOptions", {
@@ -103,9 +81,6 @@ class Conv2D(KernelOperator):
             "dilationWFactor": self.dilation[1],
             "fusedActivationFunction": self.activation,
         }
-
-    def _ties_up(self):
-        return self.groups == 1
 
     def _accumulate(self, centered, dtype):
         kernel = tf.constant(self.filter.values.transpose(1, 2, 3, 0), dtype)

@@ -1,4 +1,4 @@
-"""Operators that move codes: RESHAPE, PAD, CONCATENATION."""
+"""Operators that move codes: RESHAPE, PAD, SLICE, CONCATENATION."""
 
 from dataclasses import dataclass
 
@@ -56,6 +56,58 @@ class Pad(UnaryOperator):
     def options(self):
         """Return the schema's options."""
         return "PadOptions", {}
+
+
+@dataclass(eq=False)
+class Slice(UnaryOperator):
+    """SLICE, or STRIDED_SLICE, of one axis of an image: every `stride`-th code from `begin` on.
+
+    Attributes:
+        axis: 1 for rows, 2 for columns.
+        begin: the first index.
+        stride: the step.
+    """
+
+    axis: int = 1
+    begin: int = 0
+    stride: int = 1
+
+    @property
+    def code(self):
+        """The plain operator where it will do: it is the one that is delegated."""
+        return "SLICE" if self.stride == 1 else "STRIDED_SLICE"
+
+    @property
+    def inputs(self):
+        """The tensor, and where to cut."""
+        begin, count = [0, 0, 0, 0], self.output.shape[self.axis]
+        begin[self.axis] = self.begin
+        if self.stride == 1:
+            parts = {"begin": begin, "size": [-1, *self.output.shape[1:]]}
+        else:
+            end, strides = [0, *self.source.shape[1:]], [1, 1, 1, 1]
+            end[self.axis] = self.begin + (count - 1) * self.stride + 1
+            strides[self.axis] = self.stride
+            parts = {"begin": begin, "end": end, "strides": strides}
+        return [
+            self.source,
+            *(
+                Constant(f"{self.output.name}/{name}", np.array(values, np.int32), "INT32")
+                for name, values in parts.items()
+            ),
+        ]
+
+    def compute(self, codes):
+        """Return the codes of the window."""
+        end = self.begin + (self.output.shape[self.axis] - 1) * self.stride + 1
+        window = slice(self.begin, end, self.stride)
+        return codes[:, window] if self.axis == 1 else codes[:, :, window]
+
+    def options(self):
+        """Return the schema's options."""
+        if self.stride == 1:
+            return "SliceOptions", {}
+        return "StridedSliceOptions", {"endMask": 1}  # the batch is not cut
 
 
 @dataclass(eq=False)

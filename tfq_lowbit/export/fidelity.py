@@ -1,0 +1,126 @@
+"""What a comparison of Keras, the lowered graph and the runtime found."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+KERAS_LITERT = "keras ~ litert"
+KERAS_LOWERED = "keras ~ lowered"
+LOWERED_LITERT = "lowered ~ litert"
+
+
+@dataclass
+class Agreement:
+    """How far two arrays of codes agree.
+
+    Attributes:
+        equal: number of equal codes.
+        count: number of codes.
+        max_step_difference: largest difference of two codes.
+        same_top1: number of samples whose largest code is at the same place.
+        samples: number of samples compared so, 0 where the tensor is no vector of scores.
+    """
+
+    equal: int = 0
+    count: int = 0
+    max_step_difference: int = 0
+    same_top1: int = 0
+    samples: int = 0
+
+    @property
+    def equal_fraction(self):
+        """Fraction of equal codes."""
+        return self.equal / max(self.count, 1)
+
+    @property
+    def top1_agreement(self):
+        """Fraction of samples with the same largest code, None where there are no scores."""
+        return self.same_top1 / self.samples if self.samples else None
+
+    @property
+    def is_exact(self):
+        """Whether every code is equal."""
+        return self.equal == self.count
+
+    def update(self, left, right):
+        """Add the codes of one batch."""
+        difference = np.abs(np.asarray(left, np.int64) - np.asarray(right, np.int64))
+        self.equal += int(np.count_nonzero(difference == 0))
+        self.count += difference.size
+        self.max_step_difference = max(self.max_step_difference, int(difference.max(initial=0)))
+        if difference.ndim == 2 and difference.shape[1] > 1:
+            same = np.argmax(left, axis=1) == np.argmax(right, axis=1)
+            self.same_top1 += int(np.count_nonzero(same))
+            self.samples += len(same)
+
+    def __str__(self):
+        text = f"{100 * self.equal_fraction:.4f} % equal"
+        if not self.is_exact:
+            text += f", largest difference {self.max_step_difference}"
+        if self.samples:
+            text += f", top-1 {100 * self.same_top1 / self.samples:.2f} %"
+        return text
+
+
+@dataclass
+class Fidelity:
+    """Whether a file computes what the model computes.
+
+    Attributes:
+        outputs: for each output, an `Agreement` for each pair of "keras", "lowered" and "litert".
+        layers: for each layer, likewise, each fed the runtime's own input codes; empty unless
+            asked for.
+        num_samples: how many inputs were compared.
+    """
+
+    outputs: dict[str, dict[str, Agreement]] = field(default_factory=dict)
+    layers: dict[str, dict[str, Agreement]] = field(default_factory=dict)
+    num_samples: int = 0
+
+    @property
+    def equal_fraction(self):
+        """Smallest fraction of equal codes of any output, Keras against LiteRT."""
+        return min(pairs[KERAS_LITERT].equal_fraction for pairs in self.outputs.values())
+
+    @property
+    def max_step_difference(self):
+        """Largest difference of any output's codes, Keras against LiteRT."""
+        return max(pairs[KERAS_LITERT].max_step_difference for pairs in self.outputs.values())
+
+    @property
+    def top1_agreement(self):
+        """Smallest top-1 agreement of the outputs that are scores, None where there are none."""
+        found = [pairs[KERAS_LITERT].top1_agreement for pairs in self.outputs.values()]
+        return min((value for value in found if value is not None), default=None)
+
+    @property
+    def is_exact(self):
+        """Whether LiteRT equals the lowered graph bit for bit, outputs and layers."""
+        compared = (*self.outputs.values(), *self.layers.values())
+        return all(pairs[LOWERED_LITERT].is_exact for pairs in compared if LOWERED_LITERT in pairs)
+
+    def first_difference(self, pair=KERAS_LITERT):
+        """Return the name of the first layer whose codes part, None where none does.
+
+        Args:
+            pair: which two of "keras", "lowered" and "litert" are compared.
+        """
+        for name, pairs in self.layers.items():
+            if pair in pairs and not pairs[pair].is_exact:
+                return name
+        return None
+
+    def __str__(self):
+        lines = [f"Fidelity on {self.num_samples} samples"]
+        for name, pairs in self.outputs.items():
+            lines += [f"  {name}: {pair}: {agreement}" for pair, agreement in pairs.items()]
+        if self.layers:
+            for pair in (KERAS_LITERT, LOWERED_LITERT):
+                parted = {
+                    name: pairs[pair]
+                    for name, pairs in self.layers.items()
+                    if pair in pairs and not pairs[pair].is_exact
+                }
+                lines.append(f"  layers: {pair}: {len(parted)} of {len(self.layers)} part")
+                lines += [f"    {name}: {agreement}" for name, agreement in parted.items()]
+        return "\n".join(lines)

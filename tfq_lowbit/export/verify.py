@@ -1,0 +1,212 @@
+"""Prove that a file computes what the Keras model computes."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from tfq_lowbit.export.fidelity import (
+    KERAS_LITERT,
+    KERAS_LOWERED,
+    LOWERED_LITERT,
+    Agreement,
+    Fidelity,
+)
+from tfq_lowbit.export.lower import lower
+from tfq_lowbit.export.program import Program, Tensor
+from tfq_lowbit.export.writer import METADATA_NAME, pack_model
+from tfq_lowbit.model import as_batches, read_graph
+
+BATCH_SIZE = 32
+
+
+def verify(model, path, data, per_layer=False) -> Fidelity:
+    """Compare a Keras model, its lowered graph and LiteRT on the same inputs.
+
+    Args:
+        model: the model with quantizers that was exported.
+        path: the .tflite file, written by `export_tflite`.
+        data: inputs as the Keras model takes them: an array, a list or dict of arrays, or a
+            dataset of batches.
+        per_layer: also compare layer by layer. Each layer of the Keras model and each operator
+            of the lowered graph is fed the codes that the runtime computed for its inputs, so
+            that a difference is named where it arises.
+
+    Returns:
+        A `Fidelity`.
+
+    Raises:
+        ValueError: if the file was not written by this library, or the data do not fit.
+    """
+    content = pathlib.Path(path).read_bytes()
+    return verify_program(model, program_of(model, content), content, data, per_layer)
+
+
+def program_of(model, content) -> Program:
+    """Lower `model` as it was for the file `content`.
+
+    Raises:
+        ValueError: if the file does not say how it was written.
+    """
+    written = schema.ModelT.InitFromPackedBuf(content, 0)
+    for metadata in written.metadata or ():
+        if metadata.name == METADATA_NAME.encode():
+            options = json.loads(bytes(written.buffers[metadata.buffer].data))
+            return lower(model, **options)
+    raise ValueError(
+        "The file holds no metadata of this library, so its layers cannot be matched to the "
+        "model's. Verify files written by tfq.export_tflite."
+    )
+
+
+def verify_program(model, program, content, data, per_layer=False) -> Fidelity:
+    """Compare as `verify` does, with the program and the file's bytes at hand."""
+    graph = read_graph(model)
+    fidelity = Fidelity()
+    runtime = _Runtime(content, program)
+    spied = _Runtime(_with_all_outputs(content), program) if per_layer else None
+    function = tf.function(lambda inputs: _codes_of_outputs(program, program.run(inputs)))
+    for batch in as_batches(graph, data):
+        if not len(batch[0]):
+            continue
+        fidelity.num_samples += len(batch[0])
+        fed = [_fed(tensor, values) for tensor, values in zip(program.inputs, batch, strict=True)]
+        computed = {
+            "keras": _keras_codes(model, graph, program, batch),
+            "lowered": [codes.numpy() for codes in function([tf.constant(each) for each in fed])],
+            "litert": runtime.output_codes(fed),
+        }
+        for pair in (KERAS_LITERT, KERAS_LOWERED, LOWERED_LITERT):
+            left, right = (computed[side] for side in pair.split(" ~ "))
+            for name, one, other in zip(program.output_names, left, right, strict=True):
+                _agreement(fidelity.outputs, name, pair).update(one, other)
+        if per_layer:
+            codes = spied.all_codes(fed)
+            _compare_operators(fidelity, program, codes)
+            _compare_layers(fidelity, graph, program, batch, codes)
+    if not fidelity.num_samples:
+        raise ValueError("Argument `data` is empty: give at least one sample.")
+    return fidelity
+
+
+class _Runtime:
+    """LiteRT with its default resolver, on one file."""
+
+    def __init__(self, content, program):
+        self.program = program
+        self.interpreter = Interpreter(model_content=content, num_threads=1)
+        self.inputs = self.interpreter.get_input_details()
+        self.outputs = self.interpreter.get_output_details()
+
+    def invoke(self, fed):
+        for detail, values in zip(self.inputs, fed, strict=True):
+            if tuple(detail["shape"]) != values.shape:
+                self.interpreter.resize_tensor_input(detail["index"], values.shape)
+        self.interpreter.allocate_tensors()
+        self.inputs = self.interpreter.get_input_details()
+        for detail, values in zip(self.inputs, fed, strict=True):
+            self.interpreter.set_tensor(detail["index"], values)
+        self.interpreter.invoke()
+        return {
+            detail["name"]: self.interpreter.get_tensor(detail["index"])
+            for detail in self.outputs
+        }
+
+    def output_codes(self, fed):
+        made = self.invoke(fed)
+        return [
+            made[tensor.name] if tensor.grid else grid.encode(made[tensor.name])
+            for tensor, grid in zip(
+                self.program.outputs, _output_grids(self.program), strict=True
+            )
+        ]
+
+    def all_codes(self, fed):
+        made = self.invoke(fed)
+        fed = zip(self.program.inputs, fed, strict=True)
+        return made | {tensor.name: values for tensor, values in fed}
+
+
+def _with_all_outputs(content):
+    """Return the file with every tensor that an operator makes as an output."""
+    written = schema.ModelT.InitFromPackedBuf(content, 0)
+    subgraph = written.subgraphs[0]
+    subgraph.outputs = [index for operator in subgraph.operators for index in operator.outputs]
+    written.signatureDefs = []
+    return pack_model(written)
+
+
+def _output_grids(program):
+    """Return the grid of each output: its own, or that of the codes it is dequantized from."""
+    made_by = {operator.output: operator for operator in program.operators}
+    return [
+        tensor.grid if tensor.grid else made_by[tensor].source.grid for tensor in program.outputs
+    ]
+
+
+def _codes_of_outputs(program, values):
+    made_by = {operator.output: operator for operator in program.operators}
+    return [
+        values[tensor if tensor.grid else made_by[tensor].source] for tensor in program.outputs
+    ]
+
+
+def _fed(tensor: Tensor, values):
+    return tensor.grid.encode(values) if tensor.grid else values.astype(np.float32)
+
+
+def _keras_codes(model, graph, program, batch):
+    inputs = keras.tree.pack_sequence_as(graph.inputs, batch)
+    outputs = keras.tree.flatten(model.predict_on_batch(inputs))
+    return [
+        grid.encode(values)
+        for grid, values in zip(_output_grids(program), outputs, strict=True)
+    ]
+
+
+def _compare_operators(fidelity, program, codes):
+    for operator in program.operators:
+        if operator.output.grid is None:
+            continue
+        taken = [
+            tf.cast(codes[each.name], tf.float32)
+            for each in operator.inputs
+            if isinstance(each, Tensor)
+        ]
+        computed = operator.compute(*taken).numpy()
+        agreement = _agreement(fidelity.layers, operator.output.name, LOWERED_LITERT)
+        agreement.update(computed, codes[operator.output.name])
+
+
+def _compare_layers(fidelity, graph, program, batch, codes):
+    """Run the Keras layers, each on the values that the runtime computed for its inputs."""
+
+    def replace(name, values):
+        tensor = program.edges.get(name)
+        if tensor is None:
+            return values
+        agreement = _agreement(fidelity.layers, tensor.name, KERAS_LITERT)
+        agreement.update(tensor.grid.encode(values), codes[tensor.name])
+        return tf.constant(tensor.grid.decode(codes[tensor.name]))
+
+    def call(node, args, kwargs):
+        if f"{node.name}/input" in program.edges:
+            quantized = node.layer.input_quantizer(args[0])
+            args = (replace(f"{node.name}/input", quantized), *args[1:])
+        outputs = node.layer(*args, **kwargs)
+        for name in (node.name, f"{node.name}/output"):
+            if name in program.edges:
+                flat = keras.tree.flatten(outputs)
+                flat[0] = replace(name, flat[0])
+                outputs = keras.tree.pack_sequence_as(outputs, flat)
+        return outputs
+
+    graph.run([tf.constant(values) for values in batch], call)
+
+
+def _agreement(table, name, pair):
+    return table.setdefault(name, {}).setdefault(pair, Agreement())
