@@ -108,9 +108,7 @@ def hgq2_model(images):
             keras.layers.ReLU(),
             keras.layers.MaxPooling2D(),
         ]
-    return keras.Sequential(
-        [*layers, keras.layers.Flatten(), hgq.layers.QDense(NUM_CLASSES)]
-    )
+    return keras.Sequential([*layers, keras.layers.Flatten(), hgq.layers.QDense(NUM_CLASSES)])
 
 
 OURS = {

@@ -4,6 +4,7 @@
 and `tfq benchmark m.tflite --num_threads 2` know nothing of each other.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from absl import flags
 # TensorFlow reads these when it is imported, which a command does when it runs.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# It warns of every function that is traced for a second shape.
+TENSORFLOW_LOGGER = logging.getLogger("tensorflow")
 
 SUCCESS, FAILURE, USAGE = 0, 1, 2
 INTERRUPTED = 130
@@ -68,6 +71,7 @@ def main(argv=None) -> int:
     if values.help:
         print(_command_usage(name, values))
         return SUCCESS
+    TENSORFLOW_LOGGER.setLevel(logging.ERROR)
     try:
         return command.run(values, *arguments) or SUCCESS
     except ERRORS as error:
@@ -259,7 +263,8 @@ def _load_array(path):
         return np.load(path)
     except (ValueError, EOFError) as error:
         raise ValueError(
-            f"Flag --data must name a .npy file with one array of numbers ({error}). Received: {path!r}"
+            f"Flag --data must name a .npy file with one array of numbers ({error}). "
+            f"Received: {path!r}"
         ) from error
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfq_lowbit.wrappers import FoldedBatchNormalization
+from tfq_lowbit.wrappers import FoldedBatchNormalization, batch_norm_affine
 
 CHANNELS = 6
 # Gamma of both signs, 0 and very small; beta and mean of any size.
@@ -64,7 +64,7 @@ def test_evaluation_without_a_step_equals_keras(options, training):
 @each
 def test_evaluation_with_a_step_shifts_by_a_whole_number_of_units(options):
     folded, plain = pair(options)
-    multiplier, shift = (part.numpy() for part in folded.affine())
+    multiplier, shift = (part.numpy() for part in batch_norm_affine(folded))
     unit = np.abs(multiplier) * STEP
     outputs = folded(VALUES, accumulator_step=STEP).numpy()
     # Besides the rounding of the shift, float32 arithmetic on values of the size of the shift.
@@ -82,7 +82,7 @@ def test_the_affine_form_is_the_inference_formula(options):
     gamma = STATE["gamma"] if folded.scale else 1.0
     beta = STATE["beta"] if folded.center else 0.0
     expected = gamma / np.sqrt(STATE["moving_variance"].astype(float) + folded.epsilon)
-    multiplier, shift = folded.affine()
+    multiplier, shift = batch_norm_affine(folded)
     np.testing.assert_allclose(multiplier, expected, rtol=1e-6)
     np.testing.assert_allclose(shift, beta - STATE["moving_mean"] * expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(plain(VALUES), VALUES * multiplier + shift, rtol=1e-4, atol=1e-4)

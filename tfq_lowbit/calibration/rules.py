@@ -7,7 +7,7 @@ initialise itself from its first batch inside `model.fit`.
 
 import tensorflow as tf
 
-# Guards a channel whose values are all zero: any positive step encodes it exactly.
+# No step is smaller. Values that are all below it count as zero.
 SMALLEST_STEP = 1e-8
 PERCENTILE = 99.9
 MSE_CANDIDATES = 100
@@ -23,12 +23,12 @@ def lsq_rule(values, q_min, q_max):
         https://arxiv.org/abs/1902.08153
     """
     del q_min
-    return _positive(2.0 * tf.reduce_mean(tf.abs(values), axis=0) / tf.sqrt(_float(q_max)))
+    return _positive(2.0 * tf.reduce_mean(tf.abs(values), axis=0) / tf.sqrt(_float(q_max)), q_max)
 
 
 def min_max_rule(values, q_min, q_max):
     """The smallest step that clips nothing: `s = max(max(x) / q_max, min(x) / q_min)`."""
-    return _positive(_clipping_step(values, q_min, q_max))
+    return _positive(_clipping_step(values, q_min, q_max), q_max)
 
 
 def percentile_rule(values, q_min, q_max):
@@ -38,9 +38,8 @@ def percentile_rule(values, q_min, q_max):
     index = tf.cast(tf.math.ceil(_float(last) * (PERCENTILE / 100.0)), tf.int32)
     percentile = ordered[tf.minimum(index, last)]
     # A tensor that is mostly zero has a zero percentile; its largest value still needs a code.
-    return _positive(
-        tf.where(percentile > 0.0, percentile / _float(q_max), _clipping_step(values, q_min, q_max))
-    )
+    largest = _clipping_step(values, q_min, q_max)
+    return _positive(tf.where(percentile > 0.0, percentile / _float(q_max), largest), q_max)
 
 
 def mse_rule(values, q_min, q_max):
@@ -48,7 +47,7 @@ def mse_rule(values, q_min, q_max):
 
     `s = argmin_s mean((x - s * clip(round(x / s), q_min, q_max))^2)`.
     """
-    widest = _positive(_clipping_step(values, q_min, q_max))
+    widest = _positive(_clipping_step(values, q_min, q_max), q_max)
     q_min, q_max = _float(q_min), _float(q_max)
 
     def squared_error(fraction):
@@ -87,8 +86,9 @@ def _float(value):
     return tf.cast(value, tf.float32)
 
 
-def _positive(step_size):
-    return tf.maximum(step_size, SMALLEST_STEP)
+def _positive(step_size, q_max):
+    """Return `step_size`, or a range of 1 for a channel of zeros, which any step encodes."""
+    return tf.where(step_size > SMALLEST_STEP, step_size, 1.0 / _float(q_max))
 
 
 def _clipping_step(values, q_min, q_max):

@@ -149,8 +149,8 @@ def _read_folder(folder, source):
         ]
         if not found:
             raise ValueError(
-                f"The data folder must hold the four Fashion-MNIST files {', '.join(FILES.values())}"
-                f" (or each with .gz). Missing in {folder!r}: {file}"
+                "The data folder must hold the four Fashion-MNIST files "
+                f"{', '.join(FILES.values())} (or each with .gz). Missing in {folder!r}: {file}"
             )
         paths[name] = os.path.join(folder, found[0])
     arrays = {name: _read_idx(path) for name, path in paths.items()}
@@ -159,8 +159,8 @@ def _read_folder(folder, source):
         shape = (len(labels), IMAGE_SIZE, IMAGE_SIZE)
         if labels.ndim != 1 or images.shape != shape or not len(labels):
             raise ValueError(
-                f"The images in {paths[f'{part}_images']!r} must have the shape {shape}, as many as "
-                f"there are labels. Received: {images.shape}"
+                f"The images in {paths[f'{part}_images']!r} must have the shape {shape}, as many "
+                f"as there are labels. Received: {images.shape}"
             )
         if labels.max() >= NUM_CLASSES:
             raise ValueError(

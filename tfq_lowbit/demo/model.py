@@ -23,9 +23,9 @@ def build_model(num_classes=10):
         >>> build_model().output_shape
         (None, 10)
     """
-    layers = [keras.Input((28, 28, 1), name="image")]
+    inputs = outputs = keras.Input((28, 28, 1), name="image")
     for index, filters in enumerate(FILTERS, start=1):
-        layers += [
+        for layer in (
             keras.layers.Conv2D(
                 filters, 3, padding="same", use_bias=False, name=f"convolution_{index}"
             ),
@@ -33,9 +33,11 @@ def build_model(num_classes=10):
             keras.layers.BatchNormalization(momentum=0.9, name=f"batch_norm_{index}"),
             keras.layers.ReLU(name=f"relu_{index}"),
             keras.layers.MaxPooling2D(name=f"pool_{index}"),
-        ]
-    layers += [keras.layers.Flatten(name="flatten"), keras.layers.Dense(num_classes, name="dense")]
-    return keras.Sequential(layers, name="demo")
+        ):
+            outputs = layer(outputs)
+    outputs = keras.layers.Flatten(name="flatten")(outputs)
+    outputs = keras.layers.Dense(num_classes, name="dense")(outputs)
+    return keras.Model(inputs, outputs, name="demo")
 
 
 def train(model, images, labels, epochs, learning_rate, say):

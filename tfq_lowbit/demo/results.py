@@ -95,15 +95,16 @@ class Results:
         cells += [[fill(row) for _, fill in COLUMNS] for row in self.rows]
         widths = [max(len(line[index]) for line in cells) for index in range(len(COLUMNS))]
         lines = [
-            f"{self.source}; accuracy in % on {self.num_test:,} test images, "
-            f"{self.epochs} epochs each, one thread:",
+            self.source,
+            f"Accuracy in % and equal codes on {self.num_test:,} test images, epochs: "
+            f"{self.epochs} each, LiteRT with one thread",
             "",
         ]
         for line in cells:
             first = line[0].ljust(widths[0])
             rest = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
             lines.append("  ".join([first, *rest]))
-        lines.insert(3, "-" * len(lines[2]))
+        lines.insert(4, "-" * len(lines[3]))
         return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import tempfile
 import time
 
 import keras
@@ -81,12 +82,10 @@ def run_demo(data: ImageData, output, epochs=DEFAULT_EPOCHS, schemes=None, seed=
     _say_source(data, say)
 
     num_steps = len(schemes) + 2
-    say(f"[1/{num_steps}] float: train for {epochs} epochs, convert with the stock converter")
+    say(f"[1/{num_steps}] float: train (epochs: {epochs}), convert with the stock converter")
     trained = {"float": _train_float(data, output, epochs, say)}
     for index, (name, recipe) in enumerate(schemes.items(), start=2):
-        say(
-            f"[{index}/{num_steps}] {name}: quantize, fine-tune for {epochs} epochs, export, verify"
-        )
+        say(f"[{index}/{num_steps}] {name}: quantize, fine-tune (epochs: {epochs}), export, verify")
         trained[name] = _train_quantized(
             trained["float"].model, name, recipe, data, output, epochs, say
         )
@@ -115,7 +114,8 @@ def _say_source(data, say):
     text = f"Data: {data.source}"
     if data.is_substitute:
         rule = "!" * len(text)
-        text = f"{rule}\n{text}\nFashion-MNIST was found nowhere (see --data): not its figures.\n{rule}"
+        notice = "Fashion-MNIST was found nowhere (see --data): these are not its figures."
+        text = f"{rule}\n{text}\n{notice}\n{rule}"
     say(f"{text}\n{len(data.train_labels):,} images to train on, {len(data.test_labels):,} to test")
 
 
@@ -131,9 +131,9 @@ def _train_float(data, output, epochs, say):
 
 def _convert_float(model) -> bytes:
     """Return a float model as the stock converter writes it."""
-    call = tf.function(lambda image: model(image, training=False))
-    concrete = call.get_concrete_function(tf.TensorSpec(model.input_shape, tf.float32))
-    return tf.lite.TFLiteConverter.from_concrete_functions([concrete], model).convert()
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, verbose=False)
+        return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 
 
 def _train_quantized(model, name, recipe, data, output, epochs, say):

@@ -57,26 +57,25 @@ def lower(model, target="litert", prefer="size", input_type="float32", output_ty
     if prefer not in ("size", "speed"):
         raise ValueError(f"Argument `prefer` must be 'size' or 'speed'. Received: {prefer!r}")
     if target not in TARGETS:
-        raise ValueError(f"Argument `target` must be one of {sorted(TARGETS)}. Received: {target!r}")
+        raise ValueError(
+            f"Argument `target` must be one of {sorted(TARGETS)}. Received: {target!r}"
+        )
     graph = read_graph(model)
+    _check_shapes(graph)
     _check_calibrated(graph)
     options = dict(target=target, prefer=prefer, input_type=input_type, output_type=output_type)
     program = Program(graph.name, options=options)
     return _Lowering(graph, Emitter(program, TARGETS[target], prefer, input_type)).run(output_type)
 
 
-def quantizers_of(layer):
-    """Return the activation quantizers of a layer by role, and the kernel's under "kernel"."""
+def quantizers_of(layer) -> list:
+    """Return the quantizers of a layer."""
     if isinstance(layer, QuantizeActivation):
-        return {"output": layer.quantizer}
+        return [layer.quantizer]
     if isinstance(layer, QuantizeWrapper):
-        found = {
-            "kernel": layer.kernel_quantizer,
-            "input": layer.input_quantizer,
-            "output": layer.output_quantizer,
-        }
-        return {role: quantizer for role, quantizer in found.items() if quantizer is not None}
-    return {}
+        quantizers = (layer.kernel_quantizer, layer.input_quantizer, layer.output_quantizer)
+        return [quantizer for quantizer in quantizers if quantizer is not None]
+    return []
 
 
 def grid_of(quantizer) -> Grid:
@@ -87,12 +86,21 @@ def grid_of(quantizer) -> Grid:
     return Grid(np.float32(step_size), zero_point, zero_point + q_min, zero_point + q_max)
 
 
+def _check_shapes(graph):
+    for edge in graph.input_edges:
+        if None in edge.shape[1:]:
+            raise ValueError(
+                f"Input {edge.name!r} must have a known shape but for the batch. Received: "
+                f"{edge.shape}. Build the model with keras.Input of a fixed size."
+            )
+
+
 def _check_calibrated(graph):
     missing = [
         node.name
         for node in graph.nodes
-        for role, quantizer in quantizers_of(node.layer).items()
-        if role != "kernel" and not quantizer.is_calibrated
+        for quantizer in quantizers_of(node.layer)
+        if not quantizer.is_calibrated
     ]
     if missing:
         raise ValueError(
@@ -185,8 +193,7 @@ class _Lowering:
         value, grid = self.values[edge], grid_of(quantizer)
         if isinstance(value, Tensor):
             value = PendingCodes(name, value)
-        elif self.uses[edge] > 1:
-            pass  # every consumer must ask for the same grid: `emit` sees to it
+        # A pending value with several consumers: `emit` sees to it that all ask for one grid.
         self.program.edges[name] = self.values[output] = value.emit(self.emitter, grid)
 
     def _wrapper(self, node):

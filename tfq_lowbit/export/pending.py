@@ -220,9 +220,7 @@ class PendingSum(_Clamped):
             self.shape,
             grid,
             self._clamp,
-            lambda output, activation: Add(
-                self.name, self._left, self._right, output, activation
-            ),
+            lambda output, activation: Add(self.name, self._left, self._right, output, activation),
         )
 
 
@@ -301,5 +299,3 @@ class PendingMove(Pending):
     def _emit(self, emitter, grid):
         source = self._before.emit(emitter, grid)
         return emitter.add(self._make(source, emitter.tensor(self.name, self.shape, grid)))
-
-

@@ -7,13 +7,16 @@ import numpy as np
 from tfq_lowbit.export.operators import Conv2D, DepthwiseConv2D, FullyConnected
 from tfq_lowbit.export.pending import _Clamped
 from tfq_lowbit.export.program import Constant
-from tfq_lowbit.export.windows import gather_windows
+from tfq_lowbit.export.windows import count_window_operators, gather_windows
 
 # A channel whose multiplier s_in * s_w / s_out is smaller contributes next to nothing: its scale is
 # lifted to this, so that its int32 bias, in units of the accumulator, cannot overflow (a bias of
 # 1,024 output steps, far beyond saturation, is 2^30 units).
 SMALLEST_MULTIPLIER = 2.0**-20
 MAX_BIAS_STEPS = 1024.0
+
+# What an operator that gathers windows adds to a file: itself, its tensor and its constants.
+OPERATOR_BYTES = 300
 
 OPERATORS = {
     "CONV_2D": Conv2D,
@@ -159,9 +162,11 @@ class PendingKernel(_Clamped):
         choose, limits = emitter.target.choose_container, (int(codes.min()), int(codes.max()))
         packed = choose("FULLY_CONNECTED", *limits, codes.shape[0], emitter.prefer)
         plain = choose("CONV_2D", *limits, codes.shape[0], emitter.prefer)
-        is_pointwise = self._layout[:2] == (1, 1) and spec.strides == (1, 1)
-        # The windows cost copies: worth it for size, and for nothing where there are none.
-        if packed != plain and not is_grouped and (is_pointwise or emitter.prefer == "size"):
+        bits = emitter.target.BITS
+        saved_bytes = codes.size * (bits[plain] - bits[packed]) // 8
+        copies = count_window_operators(self._layout[:2], spec)
+        is_worth_it = emitter.prefer == "size" and saved_bytes > copies * OPERATOR_BYTES
+        if saved_bytes and not is_grouped and (not copies or is_worth_it):
             source = gather_windows(
                 emitter, self.name, self.source, self._layout[:2], spec, self.shape[1:3]
             )

@@ -167,11 +167,9 @@ def _exported(program, tables):
 
 
 def _note(operator, weights):
-    if operator.code == "FULLY_CONNECTED" and weights.codes.shape[:2] not in (
-        (1, 1),
-        weights.codes.shape,
-    ):
-        return "windows and packed weights: about 1.5 times the time of int8, see prefer='speed'"
+    is_convolution = weights.codes.ndim == 4 and weights.codes.shape[:2] != (1, 1)
+    if is_convolution and operator.code == "FULLY_CONNECTED":
+        return "as windows, for packed weights: up to twice the time of int8, see prefer='speed'"
     return ""
 
 

@@ -112,17 +112,14 @@ class _Runtime:
             self.interpreter.set_tensor(detail["index"], values)
         self.interpreter.invoke()
         return {
-            detail["name"]: self.interpreter.get_tensor(detail["index"])
-            for detail in self.outputs
+            detail["name"]: self.interpreter.get_tensor(detail["index"]) for detail in self.outputs
         }
 
     def output_codes(self, fed):
         made = self.invoke(fed)
         return [
             made[tensor.name] if tensor.grid else grid.encode(made[tensor.name])
-            for tensor, grid in zip(
-                self.program.outputs, _output_grids(self.program), strict=True
-            )
+            for tensor, grid in zip(self.program.outputs, _output_grids(self.program), strict=True)
         ]
 
     def all_codes(self, fed):
@@ -150,9 +147,7 @@ def _output_grids(program):
 
 def _codes_of_outputs(program, values):
     made_by = {operator.output: operator for operator in program.operators}
-    return [
-        values[tensor if tensor.grid else made_by[tensor].source] for tensor in program.outputs
-    ]
+    return [values[tensor if tensor.grid else made_by[tensor].source] for tensor in program.outputs]
 
 
 def _fed(tensor: Tensor, values):
@@ -163,8 +158,7 @@ def _keras_codes(model, graph, program, batch):
     inputs = keras.tree.pack_sequence_as(graph.inputs, batch)
     outputs = keras.tree.flatten(model.predict_on_batch(inputs))
     return [
-        grid.encode(values)
-        for grid, values in zip(_output_grids(program), outputs, strict=True)
+        grid.encode(values) for grid, values in zip(_output_grids(program), outputs, strict=True)
     ]
 
 

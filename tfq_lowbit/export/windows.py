@@ -8,6 +8,13 @@ channels, by columns first and by rows then: `kh + kw` slices instead of `kh * k
 from tfq_lowbit.export.operators import Concatenation, Pad, Slice
 
 
+def count_window_operators(kernel_size, spec):
+    """Return how many operators `gather_windows` will emit, none for one pixel at stride 1."""
+    axes = zip(kernel_size, spec.strides, strict=True)
+    counts = [size + (size > 1) for size, stride in axes if (size, stride) != (1, 1)]
+    return sum(counts) + (spec.padding == "SAME" and max(kernel_size) > 1)
+
+
 def gather_windows(emitter, name, source, kernel_size, spec, output_size):
     """Emit the gathering of windows.
 
@@ -42,7 +49,7 @@ def gather_windows(emitter, name, source, kernel_size, spec, output_size):
         size, stride, dilation = (
             each[axis - 1] for each in (kernel_size, spec.strides, spec.dilation)
         )
-        if size == 1 and stride == 1 and image.shape[axis] == output_size[axis - 1]:
+        if (size, stride) == (1, 1):
             continue
         shape = list(image.shape)
         shape[axis] = output_size[axis - 1]

@@ -46,7 +46,8 @@ def runtime_version(program: Program, target) -> str:
 
 def _version(operator, target):
     weights = getattr(operator, "filter", None)
-    return target.find_version(operator.code, "" if weights is None else weights.type)
+    stored_as = "" if weights is None else weights.type
+    return target.find_version(operator.code, stored_as, getattr(operator, "variant", ""))
 
 
 def pack_model(model) -> bytes:
@@ -113,11 +114,15 @@ class _Writer:
 
     def _index(self, tensor):
         # Operators make their constants anew each time they are asked: the name is the identity.
-        if tensor.name not in self.indices:
-            make = self._constant if isinstance(tensor, Constant) else self._variable
-            self.indices[tensor.name] = len(self.tensors)
+        key, make = tensor.name, self._variable
+        if isinstance(tensor, Constant):
+            make = self._constant
+            if tensor.scales is None:  # axes, shapes and the like: one tensor for all who ask
+                key = tensor.type, tensor.values.shape, tensor.values.tobytes()
+        if key not in self.indices:
+            self.indices[key] = len(self.tensors)
             self.tensors.append(make(tensor))
-        return self.indices[tensor.name]
+        return self.indices[key]
 
     def _variable(self, tensor: Tensor):
         written = schema.TensorT()

@@ -12,15 +12,18 @@ from tfq_lowbit.model.rules import (
     find_rule,
     has_softmax,
 )
+from tfq_lowbit.model.summary import LayerSummary, Summary, summary
 
 __all__ = [
     "Clamp",
     "Edge",
     "Graph",
     "LayerSettings",
+    "LayerSummary",
     "Node",
     "Recipe",
     "Role",
+    "Summary",
     "activation_name",
     "as_batches",
     "calibrate",
@@ -29,4 +32,5 @@ __all__ = [
     "has_softmax",
     "quantize_model",
     "read_graph",
+    "summary",
 ]

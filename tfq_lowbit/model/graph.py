@@ -163,18 +163,10 @@ def read_graph(model) -> Graph:
             f"Model {model.name!r} is not built, so its layers have no shapes. Add a keras.Input "
             "as its first layer or call model.build(input_shape)."
         )
-    try:
-        functional = keras.Model(model.input, model.output, name=model.name)
-        has_graph = type(functional) is type(model) or isinstance(model, type(functional))
-    except (AttributeError, ValueError):
-        has_graph = False
-    if not has_graph and not isinstance(model, keras.Sequential):
-        raise ValueError(
-            f"Model {model.name!r} is a subclassed model ({type(model).__name__}): its `call` is "
-            "Python code without a graph of layers. Build it with the functional API, "
-            "keras.Model(inputs, outputs)."
-        )
-
+    if isinstance(model, keras.Sequential):
+        functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    else:
+        functional = _functional(model)
     graph, edges, names = Graph(model.name), {}, {}
 
     def record(stand_in, *args, **kwargs):
@@ -214,10 +206,23 @@ def read_graph(model) -> Graph:
         functional, input_tensors=inputs, clone_function=_StandIn, call_function=record
     )
     graph.inputs = keras.tree.map_structure(lambda tensor: edges[id(tensor)][0], inputs)
-    graph.outputs = keras.tree.map_structure(
-        lambda tensor: edges[id(tensor)][0], copied.output
-    )
+    graph.outputs = keras.tree.map_structure(lambda tensor: edges[id(tensor)][0], copied.output)
     return graph
+
+
+def _functional(model):
+    """Return the graph of a functional model as a model of its own, which is not compiled."""
+    try:
+        functional = keras.Model(model.input, model.output, name=model.name)
+    except (AttributeError, ValueError):
+        functional = None
+    if functional is None or not isinstance(model, type(functional)):
+        raise ValueError(
+            f"Model {model.name!r} is a subclassed model ({type(model).__name__}): its `call` is "
+            "Python code without a graph of layers. Build it with the functional API, "
+            "keras.Model(inputs, outputs)."
+        )
+    return functional
 
 
 def ancestors(graph: Graph, node: Node) -> Iterator[Node]:

@@ -189,16 +189,15 @@ def _split_sums(graph):
             name = node.name if is_last else f"{node.name}_part_{count}"
             output = node.output if is_last else Edge(node.output.shape, node.output.dtype, name)
             layer = keras.layers.Add(name=name, dtype=node.layer.dtype_policy)
-            graph.nodes.insert(
-                index + count - 1, Node(layer, name, ([total, edge],), {}, output)
-            )
+            graph.nodes.insert(index + count - 1, Node(layer, name, ([total, edge],), {}, output))
             total = output
 
 
 def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
     kernels = [node for node in graph.nodes if roles[node] is Role.KERNEL]
-    behind = {node: [before for before in ancestors(graph, node) if before in kernels]
-              for node in kernels}
+    behind = {
+        node: [before for before in ancestors(graph, node) if before in kernels] for node in kernels
+    }
     not_last = {node for before in behind.values() for node in before}
     return {
         node: recipe.settings(

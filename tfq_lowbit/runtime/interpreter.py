@@ -33,7 +33,8 @@ class Interpreter(litert.Interpreter):
     def __init__(self, path_or_bytes, num_threads=1):
         if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
             raise ValueError(
-                f"Argument `num_threads` must be an integer of at least 1. Received: {num_threads!r}"
+                "Argument `num_threads` must be an integer of at least 1. "
+                f"Received: {num_threads!r}"
             )
         try:
             super().__init__(model_content=read_model(path_or_bytes), num_threads=num_threads)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 CODE_RANGES = {"INT2": (-2, 1), "INT4": (-8, 7), "INT8": (-128, 127)}
 BITS = {"INT2": 2, "INT4": 4, "INT8": 8}
 
-# The stored types of each operator's weights. CONV_2D and DEPTHWISE_CONV_2D would take INT4 too, but
-# only in the builtin kernels, which unpack the filter on every call (several times slower) and round
-# twice. A convolution with narrower codes is written as windows and FULLY_CONNECTED instead.
+# The stored types of each operator's weights. CONV_2D and DEPTHWISE_CONV_2D would take INT4 too,
+# but only in the builtin kernels, which unpack the filter on every call (several times slower) and
+# round twice. A convolution with narrower codes is written as windows and FULLY_CONNECTED instead.
 CONTAINERS = {
     "CONV_2D": ("INT8",),
     "DEPTHWISE_CONV_2D": ("INT8",),
@@ -30,44 +30,56 @@ MUL_RATIOS = (2.0**-16, 2.0**8)
 
 
 class Version(NamedTuple):
-    """Version of an operator and the first runtime that has it."""
+    """Version of an operator and the first runtime that runs it right.
+
+    Runtimes are TensorFlow releases, of which the first after 2.20 is LiteRT 2.1. They are later
+    than the stock tables say where the kernel came later, or was wrong before: fully connected with
+    one scale a channel is silently wrong up to 2.9 in int8 and refused up to 2.18 in int4.
+    """
 
     version: int
     runtime: str
 
 
+# By operator, stored type of its weights, and variant.
 VERSIONS = {
-    ("ADD", ""): Version(2, "1.14.0"),
-    ("AVERAGE_POOL_2D", ""): Version(2, "1.14.0"),
-    ("CONCATENATION", ""): Version(2, "1.14.0"),
-    ("CONV_2D", "INT8"): Version(3, "1.14.0"),
-    ("DEPTHWISE_CONV_2D", "INT8"): Version(3, "1.14.0"),
-    ("DEQUANTIZE", ""): Version(2, "1.14.0"),
-    ("FULLY_CONNECTED", "INT8"): Version(12, "2.17.0"),
-    ("FULLY_CONNECTED", "INT4"): Version(10, "2.11.0"),
-    ("FULLY_CONNECTED", "INT2"): Version(14, "2.21.0"),
-    ("MAXIMUM", ""): Version(2, "1.14.0"),
-    ("MAX_POOL_2D", ""): Version(2, "1.14.0"),
-    ("MEAN", ""): Version(2, "1.14.0"),
-    ("MINIMUM", ""): Version(2, "1.14.0"),
-    ("MUL", ""): Version(2, "1.14.0"),
-    ("PAD", ""): Version(2, "1.14.0"),
-    ("QUANTIZE", ""): Version(1, "1.14.0"),
-    ("RESHAPE", ""): Version(1, "1.5.0"),
-    ("SLICE", ""): Version(2, "1.14.0"),
-    ("SOFTMAX", ""): Version(2, "1.14.0"),
-    ("STRIDED_SLICE", ""): Version(2, "1.14.0"),
+    ("ADD", "", ""): Version(2, "1.14.0"),
+    ("AVERAGE_POOL_2D", "", ""): Version(2, "1.14.0"),
+    ("CONCATENATION", "", ""): Version(2, "1.14.0"),
+    ("CONV_2D", "INT8", ""): Version(3, "1.14.0"),
+    ("CONV_2D", "INT8", "grouped"): Version(6, "2.9.0"),
+    ("DEPTHWISE_CONV_2D", "INT8", ""): Version(3, "1.14.0"),
+    ("DEQUANTIZE", "", ""): Version(2, "1.14.0"),
+    ("FULLY_CONNECTED", "INT8", ""): Version(4, "2.10.0"),
+    ("FULLY_CONNECTED", "INT8", "keep_num_dims"): Version(5, "2.10.0"),
+    ("FULLY_CONNECTED", "INT4", ""): Version(10, "2.19.0"),
+    ("FULLY_CONNECTED", "INT4", "keep_num_dims"): Version(10, "2.19.0"),
+    ("FULLY_CONNECTED", "INT2", ""): Version(14, "2.21.0"),
+    ("FULLY_CONNECTED", "INT2", "keep_num_dims"): Version(14, "2.21.0"),
+    ("MAXIMUM", "", ""): Version(2, "1.14.0"),
+    ("MAX_POOL_2D", "", ""): Version(2, "1.14.0"),
+    ("MEAN", "", ""): Version(2, "1.14.0"),
+    ("MINIMUM", "", ""): Version(2, "1.14.0"),
+    ("MUL", "", ""): Version(2, "1.14.0"),
+    ("MUL", "", "multiplier of 1 and more"): Version(3, "1.15.0"),
+    ("PAD", "", ""): Version(2, "1.14.0"),
+    ("QUANTIZE", "", ""): Version(1, "1.14.0"),
+    ("RESHAPE", "", ""): Version(1, "1.5.0"),
+    ("SLICE", "", ""): Version(2, "1.14.0"),
+    ("SOFTMAX", "", ""): Version(2, "1.14.0"),
+    ("STRIDED_SLICE", "", ""): Version(2, "1.14.0"),
 }
 
 
-def find_version(operator, weights=""):
+def find_version(operator, weights="", variant=""):
     """Return the `Version` of an operator with int8 activations.
 
     Args:
         operator: schema name.
         weights: stored type of its weights, "" where it has none.
+        variant: what else decides its version, a third key of `VERSIONS`.
     """
-    return VERSIONS[operator, weights]
+    return VERSIONS[operator, weights, variant]
 
 
 def choose_container(operator, low, high, depth, prefer):

@@ -34,9 +34,10 @@ class QuantizedAveragePooling2D(keras.layers.AveragePooling2D):
         if input_grid is None:
             return average
         step_size, zero_point = input_grid[0], int8_zero_point(input_grid[2])
-        mean_code = tf.cast(average, tf.float32) * (1.0 / step_size) + zero_point
+        # Codes first: they average exactly whatever the type of the inputs.
+        codes = tf.round(tf.cast(inputs, tf.float32) * (1.0 / step_size)) + zero_point
         count = self._count_cells(inputs)
-        total = tf.cast(tf.round(mean_code * count), tf.int32)
+        total = tf.cast(tf.round(super().call(codes) * count), tf.int32)
         count = tf.cast(count, tf.int32)
         rounded = tf.sign(total) * ((tf.abs(total) + count // 2) // count)
         values = step_size * (tf.cast(rounded, tf.float32) - zero_point)

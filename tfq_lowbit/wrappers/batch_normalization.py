@@ -43,14 +43,15 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
             accumulator_step = range_step(step_size_of(input_grid), STANDALONE_CODE)
         if training or accumulator_step is None:
             return super().call(inputs, training=training, mask=mask)
-        multiplier, shift = self.affine()
+        if self.axis not in (-1, len(inputs.shape) - 1):
+            raise ValueError(
+                f"Layer {self.name!r} folds into the channels: `axis` must be the last one, -1. "
+                f"Received: axis={self.axis!r}"
+            )
+        multiplier, shift = batch_norm_affine(self)
         shift = round_bias(shift, tf.abs(multiplier) * accumulator_step)
         outputs = tf.cast(inputs, tf.float32) * multiplier + shift
         return tf.cast(outputs, self.compute_dtype)
-
-    def affine(self):
-        """Return `(m, t)` of the inference formula `m * x + t`, float32 of shape (channels,)."""
-        return batch_norm_affine(self)
 
 
 def batch_norm_affine(layer):

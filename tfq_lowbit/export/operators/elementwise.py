@@ -110,6 +110,12 @@ class Requantize(UnaryOperator):
     code = "MUL"
 
     @property
+    def variant(self):
+        """What decides the version."""
+        is_large = self.source.grid.scale >= self.output.grid.scale
+        return "multiplier of 1 and more" if is_large else ""
+
+    @property
     def inputs(self):
         """The tensor, and one as a code."""
         one = np.ones((1,), np.int8)

@@ -71,6 +71,11 @@ class Conv2D(KernelOperator):
         """Number of groups."""
         return self.source.shape[-1] // self.filter.values.shape[3]
 
+    @property
+    def variant(self):
+        """What decides the version."""
+        return "" if self.groups == 1 else "grouped"
+
     def options(self):
         """Return the schema's options."""
         return "Conv2DOptions", {
@@ -86,9 +91,7 @@ class Conv2D(KernelOperator):
         kernel = tf.constant(self.filter.values.transpose(1, 2, 3, 0), dtype)
 
         def convolve(inputs, kernel):
-            return tf.nn.conv2d(
-                inputs, kernel, self.strides, self.padding, dilations=self.dilation
-            )
+            return tf.nn.conv2d(inputs, kernel, self.strides, self.padding, dilations=self.dilation)
 
         if self.groups == 1:
             return convolve(centered, kernel)
@@ -141,11 +144,16 @@ class FullyConnected(KernelOperator):
 
     code = "FULLY_CONNECTED"
 
+    @property
+    def variant(self):
+        """What decides the version."""
+        return "keep_num_dims" if len(self.output.shape) > 2 else ""
+
     def options(self):
         """Return the schema's options."""
         return "FullyConnectedOptions", {
             "fusedActivationFunction": self.activation,
-            "keepNumDims": len(self.output.shape) > 2,
+            "keepNumDims": bool(self.variant),
         }
 
     def _accumulate(self, centered, dtype):

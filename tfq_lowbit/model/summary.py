@@ -1,0 +1,162 @@
+"""What a quantized model costs: bits, bytes and multiplications by layer."""
+
+import math
+from dataclasses import dataclass
+
+from tfq_lowbit.model.graph import read_graph
+from tfq_lowbit.wrappers import QuantizeActivation, QuantizeWrapper
+
+FLOAT_BYTES = 4
+BIAS_BYTES = 4
+SCALE_BYTES = 4
+HEADER = ("layer", "class", "output", "weights", "input", "parameters", "bytes", "MACs")
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """The cost of one call of a layer with a kernel.
+
+    Attributes:
+        name: path of the call.
+        layer_class: class of the wrapped layer.
+        output_shape: with the batch first.
+        weight_bits: width of the kernel.
+        input_bits: width of the input, None where no quantizer is before the layer.
+        num_parameters: kernel and bias.
+        num_bytes: kernel at its width, int32 biases and one float32 scale a channel.
+        macs: multiplications for one sample.
+    """
+
+    name: str
+    layer_class: str
+    output_shape: tuple
+    weight_bits: int
+    input_bits: int | None
+    num_parameters: int
+    num_bytes: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The cost of a model; prints as a table.
+
+    Attributes:
+        name: of the model.
+        layers: one entry for each call of a layer with a kernel.
+        num_parameters: of those layers; shared layers count once.
+        num_bytes: likewise.
+        float_bytes: the same parameters in float32.
+        macs: multiplications for one sample.
+    """
+
+    name: str
+    layers: tuple[LayerSummary, ...]
+    num_parameters: int
+    num_bytes: int
+    float_bytes: int
+    macs: int
+
+    def __str__(self):
+        rows = [HEADER]
+        for layer in self.layers:
+            input_bits = "float" if layer.input_bits is None else f"{layer.input_bits} bits"
+            rows.append(
+                (
+                    layer.name,
+                    layer.layer_class,
+                    "x".join(str(size) for size in layer.output_shape[1:]),
+                    f"{layer.weight_bits} bits",
+                    input_bits,
+                    f"{layer.num_parameters:,}",
+                    f"{layer.num_bytes:,}",
+                    f"{layer.macs:,}",
+                )
+            )
+        total = (f"{self.num_parameters:,}", f"{self.num_bytes:,}", f"{self.macs:,}")
+        rows.append(("total", "", "", "", "", *total))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+        lines = [_line(row, widths) for row in rows]
+        rule = "-" * len(lines[0])
+        ratio = self.float_bytes / max(self.num_bytes, 1)
+        closing = f"{self.num_bytes:,} bytes for {self.float_bytes:,} in float32: {ratio:.1f} times"
+        return "\n".join([self.name, lines[0], rule, *lines[1:-1], rule, lines[-1], closing])
+
+
+def summary(model) -> Summary:
+    """Sum up bits, bytes and multiplications of a model with quantizers.
+
+    Args:
+        model: a model from `quantize_model`, or built with wrappers.
+
+    Returns:
+        A `Summary`; print it for a table.
+
+    Raises:
+        TypeError: if `model` is no Keras model.
+        ValueError: if it has no graph.
+
+    Example:
+        >>> import keras
+        >>> from tfq_lowbit.model import Recipe, quantize_model
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> summary(quantize_model(model, Recipe.lsq(first_last_bits=4))).layers[0].weight_bits
+        4
+    """
+    graph = read_graph(model)
+    layers, counted = [], set()
+    totals = {"num_parameters": 0, "num_bytes": 0, "float_bytes": 0, "macs": 0}
+    for node in graph.nodes:
+        if not isinstance(node.layer, QuantizeWrapper):
+            continue
+        row = _layer_summary(graph, node)
+        layers.append(row)
+        totals["macs"] += row.macs
+        if id(node.layer) not in counted:
+            counted.add(id(node.layer))
+            totals["num_parameters"] += row.num_parameters
+            totals["num_bytes"] += row.num_bytes
+            totals["float_bytes"] += FLOAT_BYTES * row.num_parameters
+    return Summary(model.name, tuple(layers), **totals)
+
+
+def _layer_summary(graph, node):
+    wrapper, layer = node.layer, node.layer.layer
+    kernel, channels = layer.kernel.shape, node.output.shape[-1]
+    size, bits = math.prod(kernel), wrapper.kernel_quantizer.num_bits
+    positions = math.prod(size or 1 for size in node.output.shape[1:-1])
+    biases = channels if layer.use_bias else 0
+    return LayerSummary(
+        node.name,
+        type(layer).__name__,
+        node.output.shape,
+        bits,
+        _input_bits(graph, node),
+        size + biases,
+        -(-size * bits // 8) + BIAS_BYTES * channels + SCALE_BYTES * channels,
+        # Each kernel value meets each output position once.
+        size * positions,
+    )
+
+
+def _input_bits(graph, node):
+    """Return the width of the quantizer that the input of a call comes from."""
+    if node.layer.input_quantizer is not None:
+        return node.layer.input_quantizer.num_bits
+    while True:
+        node = graph.producer(node.data_inputs[0])
+        if node is None:
+            return None
+        if isinstance(node.layer, QuantizeActivation):
+            return node.layer.quantizer.num_bits
+        if isinstance(node.layer, QuantizeWrapper):
+            output = node.layer.output_quantizer
+            return None if output is None else output.num_bits
+
+
+def _line(row, widths):
+    cells = [
+        cell.ljust(width) if column < 5 else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
