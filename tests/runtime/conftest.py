@@ -6,9 +6,9 @@ import tensorflow as tf
 def convert(tmp_path_factory):
     """The stock converter: float Keras model -> bytes of a .tflite file."""
 
-    def convert(model):
+    def convert(model, **options):
         folder = str(tmp_path_factory.mktemp("saved_model"))
-        model.export(folder, verbose=False)
+        model.export(folder, verbose=False, **options)
         return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 
     return convert

@@ -43,8 +43,8 @@ def test_run_predicts_every_sample_whatever_the_batch_size(dense, content, image
 
 
 def test_a_file_with_a_fixed_batch_keeps_it(dense, convert, images):
-    inputs = keras.Input(batch_shape=(3, 4))
-    content = convert(keras.Model(inputs, dense(inputs)))
+    signature = [keras.InputSpec(shape=(3, 4), dtype="float32")]
+    content = convert(dense, input_signature=signature)
     assert Interpreter(content).get_input_details()[0]["shape_signature"][0] == 3
     outputs = run(content, images)
     np.testing.assert_allclose(outputs, dense.predict_on_batch(images), atol=FLOAT_TOLERANCE)
@@ -54,7 +54,10 @@ def test_several_inputs_and_outputs_are_lists(convert):
     inputs = [keras.Input((2,)), keras.Input((3,))]
     model = keras.Model(inputs, [inputs[0] * 2.0, inputs[1] + 1.0])
     first, second = np.ones((5, 2), np.float32), np.zeros((5, 3), np.float32)
-    outputs = run(convert(model), [first, second], batch_size=2)
+    content = convert(model)
+    sizes = [each["shape"][1] for each in Interpreter(content).get_input_details()]
+    in_the_files_order = [{2: first, 3: second}[size] for size in sizes]
+    outputs = run(content, in_the_files_order, batch_size=2)
     found = {each.shape: each for each in outputs}
     np.testing.assert_array_equal(found[5, 2], 2 * first)
     np.testing.assert_array_equal(found[5, 3], second + 1)

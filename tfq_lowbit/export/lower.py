@@ -146,7 +146,7 @@ class _Lowering:
         for name, edge in _named(self.graph.outputs, "output"):
             tensor = self.codes(edge, f"the model output {edge.name!r}")
             if output_type == "float32":
-                reals = self.emitter.tensor(f"{tensor.name}/values", tensor.shape)
+                reals = self.emitter.reals(f"{tensor.name}/values", tensor.shape)
                 tensor = self.emitter.add(Dequantize(edge.name, tensor, reals))
             self.program.outputs.append(tensor)
             self.program.output_names.append(name)
@@ -167,8 +167,8 @@ class _Lowering:
         value = self.values[edge]
         if self.uses[edge] > 1:
             raise ValueError(
-                f"The output of layer {value.name!r} has several consumers, and {consumer} reads it "
-                "before it is quantized. Put a tfq.QuantizeActivation behind the layer, or use "
+                f"The output of layer {value.name!r} has several consumers, and {consumer} reads "
+                "it before it is quantized. Put a tfq.QuantizeActivation behind the layer, or use "
                 "tfq.quantize_model."
             )
         return value

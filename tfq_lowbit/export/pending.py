@@ -19,7 +19,7 @@ from tfq_lowbit.export.operators import (
     Requantize,
     Reshape,
 )
-from tfq_lowbit.export.program import Grid, Program, Tensor
+from tfq_lowbit.export.program import FloatTensor, Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
 
 NO_CLAMP = Clamp(None, None)
@@ -42,13 +42,20 @@ class Emitter:
     input_type: str = "float32"
     _names: set = field(default_factory=set)
 
-    def tensor(self, name, shape, grid=None):
-        """Return a new tensor; `name` gets a suffix if it is taken."""
+    def tensor(self, name, shape, grid):
+        """Return a new int8 tensor; `name` gets a suffix if it is taken."""
+        return Tensor(self._unique(name), shape, grid)
+
+    def reals(self, name, shape):
+        """Return a new float32 tensor; `name` gets a suffix if it is taken."""
+        return FloatTensor(self._unique(name), shape)
+
+    def _unique(self, name):
         unique, count = name, 1
         while unique in self._names:
             unique, count = f"{name}_{count}", count + 1
         self._names.add(unique)
-        return Tensor(unique, shape, grid)
+        return unique
 
     def add(self, operator):
         """Append an operator and return its output."""
@@ -116,9 +123,9 @@ class Pending:
         if emitted_grid != grid:
             raise ValueError(
                 f"The consumers of layer {self.name!r} quantize its output on different grids "
-                f"(step sizes {emitted_grid.scale:g} and {grid.scale:g}); an integer runtime has one "
-                "grid a tensor. Share one quantizer, put a QuantizeActivation behind the layer, or "
-                "use quantize_model."
+                f"(step sizes {emitted_grid.scale:g} and {grid.scale:g}); an integer runtime has "
+                "one grid a tensor. Share one quantizer, put a QuantizeActivation behind the "
+                "layer, or use quantize_model."
             )
         return tensor
 
@@ -166,7 +173,7 @@ class PendingInput(_Clamped):
                 bounded = emitter.tensor(f"{self.name}/lower", self.shape, fed)
                 codes = emitter.add(Bound(self.name, source, bounded, fed.low))
         else:
-            source = emitter.tensor(self.name, self.shape)
+            source = emitter.reals(self.name, self.shape)
             codes = emitter.bounded(
                 f"{self.name}/codes",
                 self.shape,
@@ -211,9 +218,9 @@ class PendingSum(_Clamped):
             ratio = float(side.grid.scale / grid.scale)
             if not smallest <= ratio < largest:
                 raise ValueError(
-                    f"The sum {self.name!r} has an input whose scale is {ratio:g} times that of its "
-                    f"output; the runtime adds exactly from {smallest:g} to {largest:g} only. Train "
-                    "or calibrate the step sizes of its inputs and output anew."
+                    f"The sum {self.name!r} has an input whose scale is {ratio:g} times that of "
+                    f"its output; the runtime adds exactly from {smallest:g} to {largest:g} only. "
+                    "Train or calibrate the step sizes of its inputs and output anew."
                 )
         return emitter.bounded(
             self.name,

@@ -36,17 +36,32 @@ class Grid:
 
 @dataclass(eq=False)
 class Tensor:
-    """A tensor that operators read and write.
+    """An int8 tensor that operators read and write.
 
     Attributes:
         name: unique in the program.
         shape: with the batch first, None where unknown.
-        grid: of an int8 tensor, None for float32.
+        grid: what its codes mean.
     """
 
     name: str
     shape: tuple
-    grid: Grid | None = None
+    grid: Grid
+
+
+@dataclass(eq=False)
+class FloatTensor:
+    """A float32 tensor at the border of the program.
+
+    Attributes:
+        name: unique in the program.
+        shape: with the batch first, None where unknown.
+        grid: None.
+    """
+
+    name: str
+    shape: tuple
+    grid: None = None
 
 
 @dataclass(eq=False)
@@ -65,9 +80,12 @@ class Constant:
     name: str
     values: np.ndarray
     type: str
-    scales: np.ndarray | None = None
+    scales: Any = None
     zero_point: int = 0
     axis: int = 0
+
+
+AnyTensor = Tensor | FloatTensor
 
 
 class Operator(Protocol):
@@ -76,14 +94,14 @@ class Operator(Protocol):
     Attributes:
         code: its name in the schema, `CONV_2D`.
         name: path of the layer it comes from.
-        inputs: tensors and constants in the file's order, None for an absent one.
+        inputs: tensors and constants in the file's order.
         output: the tensor it makes.
     """
 
     code: str
     name: str
-    inputs: Sequence[Tensor | Constant | None]
-    output: Tensor
+    inputs: Sequence[AnyTensor | Constant]
+    output: AnyTensor
 
     def compute(self, *codes: tf.Tensor) -> tf.Tensor:
         """Return the output's codes (float32) from those of the tensors among `inputs`."""
@@ -110,8 +128,8 @@ class Program:
     """
 
     name: str
-    inputs: list[Tensor] = field(default_factory=list)
-    outputs: list[Tensor] = field(default_factory=list)
+    inputs: list[AnyTensor] = field(default_factory=list)
+    outputs: list[AnyTensor] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
     edges: dict[str, Tensor] = field(default_factory=dict)
     input_names: list[str] = field(default_factory=list)
@@ -133,6 +151,6 @@ class Program:
             for tensor, value in zip(self.inputs, inputs, strict=True)
         }
         for operator in self.operators:
-            taken = [values[each] for each in operator.inputs if isinstance(each, Tensor)]
+            taken = [values[each] for each in operator.inputs if not isinstance(each, Constant)]
             values[operator.output] = operator.compute(*taken)
         return values

@@ -75,7 +75,7 @@ class ExportReport:
         lines.append(str(self.fidelity) + (" (random inputs)" if self.is_random_data else ""))
         if not self.fidelity.is_exact:
             lines.append(
-                f"WARNING: this machine's LiteRT does not equal the lowered graph ({LOWERED_LITERT})."
+                f"WARNING: LiteRT on this machine parts from the lowered graph ({LOWERED_LITERT})."
             )
         return "\n".join(lines)
 

@@ -17,7 +17,7 @@ from tfq_lowbit.export.fidelity import (
     Fidelity,
 )
 from tfq_lowbit.export.lower import lower
-from tfq_lowbit.export.program import Program, Tensor
+from tfq_lowbit.export.program import AnyTensor, Constant, Program
 from tfq_lowbit.export.writer import METADATA_NAME, pack_model
 from tfq_lowbit.model import as_batches, read_graph
 
@@ -84,7 +84,7 @@ def verify_program(model, program, content, data, per_layer=False) -> Fidelity:
             left, right = (computed[side] for side in pair.split(" ~ "))
             for name, one, other in zip(program.output_names, left, right, strict=True):
                 _agreement(fidelity.outputs, name, pair).update(one, other)
-        if per_layer:
+        if spied is not None:
             codes = spied.all_codes(fed)
             _compare_operators(fidelity, program, codes)
             _compare_layers(fidelity, graph, program, batch, codes)
@@ -150,7 +150,7 @@ def _codes_of_outputs(program, values):
     return [values[tensor if tensor.grid else made_by[tensor].source] for tensor in program.outputs]
 
 
-def _fed(tensor: Tensor, values):
+def _fed(tensor: AnyTensor, values):
     return tensor.grid.encode(values) if tensor.grid else values.astype(np.float32)
 
 
@@ -169,7 +169,7 @@ def _compare_operators(fidelity, program, codes):
         taken = [
             tf.cast(codes[each.name], tf.float32)
             for each in operator.inputs
-            if isinstance(each, Tensor)
+            if not isinstance(each, Constant)
         ]
         computed = operator.compute(*taken).numpy()
         agreement = _agreement(fidelity.layers, operator.output.name, LOWERED_LITERT)

@@ -42,8 +42,8 @@ def gather_windows(emitter, name, source, kernel_size, spec, output_size):
         if any(totals):
             paddings = tuple((total // 2, total - total // 2) for total in totals)
             sizes = [size + total for size, total in zip(image.shape[1:3], totals)]
-            shape = (image.shape[0], *sizes, image.shape[3])
-            padded = emitter.tensor(f"{name}/padded", shape, grid)
+            padded_shape = (image.shape[0], *sizes, image.shape[3])
+            padded = emitter.tensor(f"{name}/padded", padded_shape, grid)
             image = emitter.add(Pad(name, image, padded, paddings))
     for axis, label in ((2, "columns"), (1, "rows")):
         size, stride, dilation = (

@@ -6,7 +6,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tfq_lowbit.export.program import Constant, Program, Tensor
+from tfq_lowbit.export.program import AnyTensor, Constant, Program
 from tfq_lowbit.packing import pack_codes
 
 # Where the file says how it was written, as JSON: the arguments of `lower`.
@@ -92,7 +92,7 @@ class _Writer:
         written = schema.OperatorT()
         version = _version(operator, self.target).version
         written.opcodeIndex = self._operator_code(operator.code, version)
-        written.inputs = [-1 if each is None else self._index(each) for each in operator.inputs]
+        written.inputs = [self._index(each) for each in operator.inputs]
         written.outputs = [self._index(operator.output)]
         name, values = operator.options()
         written.builtinOptionsType = getattr(schema.BuiltinOptions, name)
@@ -114,17 +114,18 @@ class _Writer:
 
     def _index(self, tensor):
         # Operators make their constants anew each time they are asked: the name is the identity.
-        key, make = tensor.name, self._variable
-        if isinstance(tensor, Constant):
-            make = self._constant
-            if tensor.scales is None:  # axes, shapes and the like: one tensor for all who ask
-                key = tensor.type, tensor.values.shape, tensor.values.tobytes()
+        key = tensor.name
+        if isinstance(tensor, Constant) and tensor.scales is None:
+            # Axes, shapes and the like: one tensor for all who ask.
+            key = tensor.type, tensor.values.shape, tensor.values.tobytes()
         if key not in self.indices:
+            is_constant = isinstance(tensor, Constant)
+            written = self._constant(tensor) if is_constant else self._variable(tensor)
             self.indices[key] = len(self.tensors)
-            self.tensors.append(make(tensor))
+            self.tensors.append(written)
         return self.indices[key]
 
-    def _variable(self, tensor: Tensor):
+    def _variable(self, tensor: AnyTensor):
         written = schema.TensorT()
         written.name = tensor.name
         written.hasRank = True

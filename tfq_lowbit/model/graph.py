@@ -167,7 +167,9 @@ def read_graph(model) -> Graph:
         functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     else:
         functional = _functional(model)
-    graph, edges, names = Graph(model.name), {}, {}
+    graph = Graph(model.name)
+    edges: dict[int, tuple[Edge, Any]] = {}
+    names: dict[str, int] = {}
 
     def record(stand_in, *args, **kwargs):
         outputs = stand_in(*args, **kwargs)

@@ -35,15 +35,15 @@ class Placement:
         self.roles = {node: find_rule(node.layer).role for node in self.graph.nodes}
         self.recipe.check_overrides(node.layer.name for node in self.graph.nodes)
         self.settings = _resolve_settings(self.graph, self.recipe, self.roles)
-        self._uses = {}
+        self._uses: dict[Edge, list[Node]] = {}
         for node in self.graph.nodes:
             for edge in node.inputs:
                 self._uses.setdefault(edge, []).append(node)
         self._producers = {
             edge: node for node in self.graph.nodes for edge in keras.tree.flatten(node.outputs)
         }
-        self.on_grid = set()
-        self.quantized = set()
+        self.on_grid: set[Edge] = set()
+        self.quantized: set[Edge] = set()
         for edge in self.graph.input_edges:
             self._check_input(edge)
             self._place(edge)
@@ -66,11 +66,11 @@ class Placement:
     def quantizer(self, edge: Edge):
         """Build the quantizer of an edge in `quantized`."""
         producer = self._producers.get(edge)
-        role = self.roles.get(producer)
+        role = self._role_before(edge)
         if role is Role.SOFTMAX:
             return UniformAffine(8, signed=False, init="min_max")
-        if role is None or role is Role.RESCALING:
-            unit = None if role is None or not producer.layer.offset else producer.layer.offset
+        if producer is None or role is Role.RESCALING:
+            unit = None if producer is None else producer.layer.offset or None
             bits = max(self._bits(edge), self.recipe.input_bits)
             return UniformAffine(bits, signed=None, init="min_max", unit=unit)
         settings = self.settings[producer]
@@ -84,7 +84,12 @@ class Placement:
 
     def is_softmax(self, edge: Edge) -> bool:
         """Return whether `edge` is a softmax's output."""
-        return self.roles.get(self._producers.get(edge)) is Role.SOFTMAX
+        return self._role_before(edge) is Role.SOFTMAX
+
+    def _role_before(self, edge):
+        """Return the role of the call that makes an edge, None for an input."""
+        producer = self._producers.get(edge)
+        return None if producer is None else self.roles[producer]
 
     def _place(self, edge):
         if not self._is_absorbed(edge):
@@ -101,10 +106,12 @@ class Placement:
         consumers = self.consumers(edge)
         if len(consumers) != 1 or edge in self.graph.output_edges:
             return False
-        producer, consumer = self._producers.get(edge), consumers[0]
-        before, after = self.roles.get(producer), self.roles[consumer]
-        if before is None or before is Role.RESCALING:
-            return before is None and after is Role.RESCALING
+        producer, after = self._producers.get(edge), self.roles[consumers[0]]
+        if producer is None:
+            return after is Role.RESCALING
+        before = self.roles[producer]
+        if before is Role.RESCALING:
+            return False
         if before is Role.SOFTMAX:
             return False
         if after is Role.BATCH_NORM:

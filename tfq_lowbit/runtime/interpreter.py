@@ -36,14 +36,12 @@ class Interpreter(litert.Interpreter):
                 "Argument `num_threads` must be an integer of at least 1. "
                 f"Received: {num_threads!r}"
             )
+        content = read_model(path_or_bytes)
         try:
-            super().__init__(model_content=read_model(path_or_bytes), num_threads=num_threads)
+            super().__init__(model_content=content, num_threads=num_threads)
         except (RuntimeError, ValueError) as error:
-            if "path_or_bytes" in str(error):
-                raise
-            shown = f"{len(path_or_bytes)} bytes"
-            if not isinstance(path_or_bytes, (bytes, bytearray)):
-                shown = repr(os.fspath(path_or_bytes))
+            is_content = isinstance(path_or_bytes, (bytes, bytearray))
+            shown = f"{len(content)} bytes" if is_content else repr(os.fspath(path_or_bytes))
             raise ValueError(
                 f"Argument `path_or_bytes` must be a .tflite model that LiteRT takes ({error}). "
                 f"Received: {shown}"

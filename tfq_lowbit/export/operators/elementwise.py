@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, fused_bounds, requantize
-from tfq_lowbit.export.program import Constant, Tensor
+from tfq_lowbit.export.program import Constant, FloatTensor, Tensor
 
 
 @dataclass(eq=False)
@@ -27,10 +27,19 @@ class UnaryOperator:
 
 
 @dataclass(eq=False)
-class Quantize(UnaryOperator):
+class Quantize:
     """QUANTIZE from float32: `clip(rint(x * (1 / s)) + z)`."""
 
+    name: str
+    source: FloatTensor
+    output: Tensor
+
     code = "QUANTIZE"
+
+    @property
+    def inputs(self):
+        """The input."""
+        return [self.source]
 
     def compute(self, values):
         """Return the codes."""
@@ -44,10 +53,19 @@ class Quantize(UnaryOperator):
 
 
 @dataclass(eq=False)
-class Dequantize(UnaryOperator):
+class Dequantize:
     """DEQUANTIZE to float32: `(x - z) * s`."""
 
+    name: str
+    source: Tensor
+    output: FloatTensor
+
     code = "DEQUANTIZE"
+
+    @property
+    def inputs(self):
+        """The input."""
+        return [self.source]
 
     def compute(self, codes):
         """Return the reals."""

@@ -29,6 +29,8 @@ class KernelOperator:
     output: Tensor
     activation: str = "NONE"
 
+    code = ""
+
     @property
     def inputs(self):
         """Input, filter, bias."""
