@@ -41,7 +41,7 @@ MAY_IMPORT = {
 FORBIDDEN = ("keras.src", "keras._", "tensorflow.keras", "tensorflow.python.keras")
 ONLY_IN_TFMOT = ("tensorflow_model_optimization", "tf_keras")
 
-# The names of issue 2; later ones are added here by decision.
+# The public names: they grow by decision.
 PUBLIC_NAMES = {
     "ExportReport",
     "Fidelity",

@@ -20,6 +20,7 @@ TENSORFLOW_LOGGER = logging.getLogger("tensorflow")
 
 SUCCESS, FAILURE, USAGE = 0, 1, 2
 INTERRUPTED = 130
+HELP = ("--help", "-h")
 ERRORS = (ValueError, TypeError, OSError, RuntimeError, ImportError)
 
 
@@ -49,7 +50,7 @@ def main(argv=None) -> int:
         0 for success, 1 for an error (one line on stderr), 2 for a wrong command line.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] in ("--help", "-h", "help"):
+    if not argv or argv[0] in (*HELP, "help"):
         print(_usage(), file=sys.stdout if argv else sys.stderr)
         return SUCCESS if argv else USAGE
     name, *rest = argv
@@ -57,20 +58,19 @@ def main(argv=None) -> int:
         print(f"tfq: unknown command {name!r}\n{_usage()}", file=sys.stderr)
         return USAGE
     command, values = COMMANDS[name], flags.FlagValues()
-    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     command.define_flags(values)
+    if any(each in HELP for each in rest):
+        print(_command_usage(name, values))
+        return SUCCESS
     values.set_gnu_getopt(True)  # flags may stand behind arguments
     try:
         arguments = values([name, *rest])[1:]
-        if not values.help and len(arguments) != len(command.arguments):
+        if len(arguments) != len(command.arguments):
             wanted = " ".join(command.arguments) or "no arguments"
             raise flags.Error(f"takes {wanted}, received: {' '.join(arguments) or 'none'}")
     except flags.Error as error:
         print(f"tfq {name}: {error}\n{_command_usage(name, values)}", file=sys.stderr)
         return USAGE
-    if values.help:
-        print(_command_usage(name, values))
-        return SUCCESS
     TENSORFLOW_LOGGER.setLevel(logging.ERROR)
     try:
         return command.run(values, *arguments) or SUCCESS
@@ -97,10 +97,9 @@ def _usage():
 def _command_usage(name, values):
     command = COMMANDS[name]
     lines = [f"usage: {' '.join(('tfq', name, *command.arguments))} [--FLAGS]", f"  {command.help}"]
-    for flag in values.get_flags_for_module(sys.argv[0]):
-        if flag.name != "help":
-            default = "" if flag.default is None else f" (default: {flag.default})"
-            lines.append(f"  --{flag.name}: {flag.help}{default}")
+    for flag in (values[each] for each in values):
+        default = "" if flag.default is None else f" (default: {flag.default})"
+        lines.append(f"  --{flag.name}: {flag.help}{default}")
     return "\n".join(lines)
 
 
@@ -303,3 +302,7 @@ COMMANDS = {
         ("FILE.tflite",), "Show a file's operators, types and bytes.", _no_flags, _inspect
     ),
 }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

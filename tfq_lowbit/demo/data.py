@@ -103,7 +103,7 @@ def _load_keras():
         train, test = keras.datasets.fashion_mnist.load_data()
     finally:
         socket.setdefaulttimeout(before)
-    return _image_data(*train, *test, "Fashion-MNIST, keras.datasets")
+    return _image_data(train, test, "Fashion-MNIST, keras.datasets")
 
 
 def _load_digits():
@@ -114,28 +114,25 @@ def _load_digits():
     enlarged = images.repeat(3, axis=1).repeat(3, axis=2)
     margin = (IMAGE_SIZE - enlarged.shape[1]) // 2
     images = np.pad(enlarged, ((0, 0), (margin, margin), (margin, margin)))
-    train, test = slice(None, -NUM_DIGITS_TEST), slice(-NUM_DIGITS_TEST, None)
     return _image_data(
-        images[train],
-        labels[train],
-        images[test],
-        labels[test],
+        (images[:-NUM_DIGITS_TEST], labels[:-NUM_DIGITS_TEST]),
+        (images[-NUM_DIGITS_TEST:], labels[-NUM_DIGITS_TEST:]),
         "NOT Fashion-MNIST: scikit-learn's 1,797 digits, enlarged to 28x28",
         is_substitute=True,
     )
 
 
-def _image_data(train_images, train_labels, test_images, test_labels, source, **kwargs):
+def _image_data(train, test, source, is_substitute=False):
     def images(values):
         return (np.asarray(values, np.float32) / np.float32(255))[..., np.newaxis]
 
     return ImageData(
-        images(train_images),
-        np.asarray(train_labels, np.int64),
-        images(test_images),
-        np.asarray(test_labels, np.int64),
+        images(train[0]),
+        np.asarray(train[1], np.int64),
+        images(test[0]),
+        np.asarray(test[1], np.int64),
         source,
-        **kwargs,
+        is_substitute,
     )
 
 
@@ -167,7 +164,10 @@ def _read_folder(folder, source):
                 f"The labels in {paths[f'{part}_labels']!r} must be 0 to {NUM_CLASSES - 1}. "
                 f"Received: {labels.max()}"
             )
-    return _image_data(*(arrays[name] for name in FILES), source)
+    train, test = (
+        (arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "test")
+    )
+    return _image_data(train, test, source)
 
 
 def _read_idx(path):

@@ -82,7 +82,7 @@ class Results:
 
     def to_json(self) -> str:
         """Return the results as JSON, with the versions of the packages that made them."""
-        versions = {}
+        versions: dict[str, str | None] = {}
         for name in PACKAGES:
             try:
                 versions[name] = importlib.metadata.version(name)

@@ -148,7 +148,7 @@ def _train_quantized(model, name, recipe, data, output, epochs, say):
 
 
 def _measure(trained, schemes, data):
-    rows = []
+    rows: list[Row] = []
     # Timed one after the other, so that all meet the same machine.
     timings = {
         name: benchmark(each.path, num_threads=1, repetitions=REPETITIONS)

@@ -125,19 +125,20 @@ def is_edge(leaf) -> bool:
     return isinstance(leaf, Edge)
 
 
-class _StandIn(keras.layers.Layer):
+class _StandIn(keras.Operation):
     """Takes a layer's place while the graph is read, so that the layer itself is not called."""
 
     def __init__(self, layer):
-        super().__init__(autocast=False)
-        self.replaced = lambda: layer  # behind a function: Keras would track its variables
+        super().__init__()
+        self.replaced = layer
 
-    def build(self, input_shape):
-        """Create nothing."""
+    def call(self, *args, **kwargs):
+        """Never: the graph is only traced."""
+        raise NotImplementedError
 
     def compute_output_spec(self, *args, **kwargs):
         """Ask the layer."""
-        return self.replaced().compute_output_spec(*args, **kwargs)
+        return self.replaced.compute_output_spec(*args, **kwargs)
 
 
 def read_graph(model) -> Graph:
@@ -173,7 +174,7 @@ def read_graph(model) -> Graph:
 
     def record(stand_in, *args, **kwargs):
         outputs = stand_in(*args, **kwargs)
-        layer = stand_in.replaced()
+        layer = stand_in.replaced
         calls = names[layer.name] = names.get(layer.name, -1) + 1
         name = f"{layer.name}_{calls}" if calls else layer.name
 

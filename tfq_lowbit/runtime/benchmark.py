@@ -80,8 +80,8 @@ def benchmark(path_or_bytes, num_threads=1, repetitions=200, warmup=20) -> Bench
         interpreter.invoke()
         times[index] = time.perf_counter() - start
     p10, median, p90 = (float(each) for each in np.percentile(times * 1e3, (10, 50, 90)))
-    shape = details[0]["shape"] if details else ()
-    return Benchmark(median, p10, p90, num_threads, repetitions, int(shape[0]) if len(shape) else 1)
+    batch_size = int(next((each["shape"][0] for each in details if len(each["shape"])), 1))
+    return Benchmark(median, p10, p90, num_threads, repetitions, batch_size)
 
 
 def _random(generator, shape, dtype):

@@ -1,7 +1,5 @@
 """What each runtime accepts, as tables."""
 
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets.table import TARGETS
 
-TARGETS = {"litert": litert}
-
-__all__ = ["TARGETS", "litert"]
+__all__ = ["TARGETS"]

@@ -1,0 +1,79 @@
+"""The first promise as assertions: what is shipped computes what was trained."""
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from tests.evaluator import evaluate
+from tfq_lowbit.export import KERAS_LITERT, lower, write_tflite
+from tfq_lowbit.export.verify import verify_program
+from tfq_lowbit.targets import TARGETS
+
+# Keras sums in another order than an integer kernel, in float32: a value within a rounding error of
+# the middle between two codes may fall to either side. A layer of few codes may have one such tie.
+MIN_EQUAL_FRACTION, FREE_TIES = 0.999, 1
+MAX_STEP_DIFFERENCE = 1
+# End to end such a tie spreads, and now and then moves the largest of two close scores.
+MIN_TOP1_AGREEMENT = 0.995
+
+
+def run_litert(content, inputs):
+    """Returns the outputs of LiteRT with its default resolver, at the batch of `inputs`."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.resize_tensor_input(detail["index"], values.shape)
+    interpreter.allocate_tensors()
+    for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.set_tensor(detail["index"], values)
+    interpreter.invoke()
+    return [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]
+
+
+def as_fed(program, data):
+    """Returns `data` as the file takes them: codes for an int8 input."""
+    arrays = data if isinstance(data, list) else [data]
+    return [
+        tensor.grid.encode(values) if tensor.grid else values
+        for tensor, values in zip(program.inputs, arrays, strict=True)
+    ]
+
+
+def check_shipped(model, data, num_evaluated=4, **options):
+    """Asserts that LiteRT equals the lowered graph, in whole and by layer, and the evaluator.
+
+    Args:
+        model: a calibrated model.
+        data: an array, or a list of arrays.
+        num_evaluated: how many samples the evaluator, which is slow, computes.
+        options: of `lower`.
+
+    Returns:
+        The `Fidelity`, by layer.
+    """
+    program = lower(model, **options)
+    content = write_tflite(program, TARGETS["litert"])
+    fidelity = verify_program(model, program, content, data, per_layer=True)
+    assert fidelity.is_exact, fidelity
+    fed = [values[:num_evaluated] for values in as_fed(program, data)]
+    for evaluated, run in zip(evaluate(content, fed), run_litert(content, fed), strict=True):
+        np.testing.assert_array_equal(evaluated, run)
+    return fidelity
+
+
+def check_trained(fidelity):
+    """Asserts that the Keras model is within its bounds of the lowered graph."""
+    for name, pairs in fidelity.layers.items():
+        if KERAS_LITERT in pairs:
+            agreement = pairs[KERAS_LITERT]
+            free = max(FREE_TIES, (1 - MIN_EQUAL_FRACTION) * agreement.count)
+            assert agreement.count - agreement.equal <= free, (name, str(agreement))
+            assert agreement.max_step_difference <= MAX_STEP_DIFFERENCE, (name, str(agreement))
+    assert any(KERAS_LITERT in pairs for pairs in fidelity.layers.values())
+    if fidelity.top1_agreement is not None:
+        assert fidelity.top1_agreement >= MIN_TOP1_AGREEMENT, fidelity
+
+
+def check_promise(model, data, **options):
+    """Asserts both links of the promise; returns the `Fidelity`."""
+    fidelity = check_shipped(model, data, **options)
+    check_trained(fidelity)
+    return fidelity

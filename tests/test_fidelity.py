@@ -1,0 +1,287 @@
+"""Shipped equals trained: whole networks at every pair of widths, and every arrangement of layers.
+
+LiteRT equals the lowered graph bit for bit, and so does the NumPy evaluator; Keras equals it but for
+rounding ties. Each holds for whole networks and layer by layer.
+"""
+
+import keras
+import pytest
+
+from tests.networks import conv_norm, images, mobilenet, randomize, resnet, vgg
+from tests.promise import check_promise, check_shipped
+from tfq_lowbit import Recipe, quantize_model
+
+layers = keras.layers
+
+WEIGHT_BITS = (2, 3, 4, 5, 6, 7, 8)
+ACTIVATION_BITS = (2, 4, 8)
+PAIRS = [(weights, inputs) for weights in WEIGHT_BITS for inputs in ACTIVATION_BITS]
+# By name: builder, samples to calibrate with, samples to compare.
+NETWORKS = {
+    "resnet": (resnet, 32, 32),
+    "vgg": (vgg, 32, 32),
+    "mobilenet": (mobilenet, 16, 8),
+    "small mobilenet": (lambda: mobilenet(alpha=0.35), 16, 4),
+    "small resnet": (lambda: resnet(size=16, width=8, blocks=1), 32, 16),
+    "small vgg": (lambda: vgg(size=16, width=8), 32, 16),
+}
+FAST = [
+    ("small resnet", 2, 2),
+    ("small resnet", 4, 4),
+    ("small resnet", 7, 8),
+    ("small vgg", 2, 4),
+    ("small vgg", 4, 2),
+    ("small vgg", 8, 8),
+    ("small mobilenet", 4, 8),
+]
+SLOW = [(name, *pair) for name in ("resnet", "vgg", "mobilenet") for pair in PAIRS]
+
+
+@pytest.fixture(scope="module")
+def float_models():
+    return {}
+
+
+def check_network(float_models, name, weight_bits, activation_bits, prefers):
+    build, num_calibrated, num_compared = NETWORKS[name]
+    if name not in float_models:
+        float_models[name] = build()
+    model = float_models[name]
+    recipe = Recipe.lsq(weight_bits, activation_bits, first_last_bits=None)
+    quantized = quantize_model(model, recipe, images(model, num_calibrated))
+    data = images(model, num_compared, seed=1)
+    for prefer in prefers:
+        check_promise(quantized, data, num_evaluated=2, prefer=prefer)
+
+
+@pytest.mark.parametrize(("name", "weight_bits", "activation_bits"), FAST)
+def test_a_small_network_ships_what_was_trained(float_models, name, weight_bits, activation_bits):
+    check_network(float_models, name, weight_bits, activation_bits, ["size"])
+
+
+def test_preferring_speed_ships_what_was_trained(float_models):
+    check_network(float_models, "small resnet", 2, 4, ["speed"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "weight_bits", "activation_bits"), SLOW)
+def test_a_network_ships_what_was_trained(float_models, name, weight_bits, activation_bits):
+    check_network(float_models, name, weight_bits, activation_bits, ["size", "speed"])
+
+
+# Arrangements of layers.
+
+
+def image(channels=5, size=9, name=None):
+    return keras.Input((size, size + 1, channels), name=name)
+
+
+def chain(*stages, inputs=None):
+    """Returns a model of layers one behind the other."""
+    inputs = image() if inputs is None else inputs
+    x = inputs
+    for stage in stages:
+        x = stage(x)
+    return keras.Model(inputs, x)
+
+
+def conv(filters=8, size=3, **options):
+    return layers.Conv2D(filters, size, **options)
+
+
+def shared_layers():
+    left, right = image(name="left"), image(name="right")
+    shared, norm = conv(use_bias=False), layers.BatchNormalization()
+    ways = [layers.ReLU()(norm(shared(side))) for side in (left, right)]
+    pooled = [layers.GlobalAveragePooling2D()(way) for way in ways]
+    dense = layers.Dense(4)
+    return keras.Model([left, right], layers.Add()([dense(way) for way in pooled]))
+
+
+def shared_quantized_layer():
+    inputs = image()
+    shared = conv(5, padding="same", activation="relu")
+    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(shared(shared(inputs)))))
+
+
+def two_inputs_two_outputs():
+    left, right = image(3), image(2, size=5)
+    x = conv(6, strides=2, activation="relu", padding="same")(left)
+    y = conv(4, activation="relu", padding="same")(right)
+    joined = layers.Concatenate()([x, y])
+    scores = layers.Dense(5)(layers.GlobalAveragePooling2D()(joined))
+    return keras.Model([left, right], [scores, conv(2, 1)(x)])
+
+
+def squeeze_keepdims():
+    inputs = image()
+    x = conv(activation="relu")(inputs)
+    pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    return keras.Model(inputs, layers.Flatten()(conv(6, 1)(pooled)))
+
+
+def concatenated_with_input():
+    inputs = image()
+    x = conv(4, padding="same", activation="relu")(inputs)
+    y = conv(3, 1)(inputs)
+    joined = layers.Concatenate()([x, inputs, y])
+    return keras.Model(inputs, conv(6)(joined))
+
+
+def concatenated_codes_twice():
+    inputs = image()
+    x = conv(4, padding="same", activation="relu")(inputs)
+    joined = layers.Concatenate()([x, layers.MaxPooling2D(3, 1, "same")(x), x])
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(conv(6)(joined))))
+
+
+def norm_before_conv():
+    inputs = image()
+    x = conv_norm(layers.BatchNormalization()(inputs), 6, 3)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.MaxPooling2D()(x)))
+    return keras.Model(inputs, layers.Flatten()(conv(6, 1)(x)))
+
+
+def norm_of_vectors():
+    return chain(
+        layers.Dense(9, activation="relu"),
+        layers.BatchNormalization(),
+        layers.Dense(6),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Dense(4),
+        inputs=keras.Input((7,)),
+    )
+
+
+def norm_of_a_sequence():
+    return chain(
+        layers.Dense(9, activation="relu"),
+        layers.BatchNormalization(),
+        layers.Dense(4),
+        inputs=keras.Input((6, 7)),
+    )
+
+
+def preactivation(rectifier):
+    """Returns a net whose sum feeds a shortcut as it is, and a branch behind an own ReLU."""
+    inputs = image()
+    x = conv(6, padding="same")(inputs)
+    y = conv(6, padding="same")(rectifier(x))
+    x = layers.Add()([x, y])
+    y = conv(6, padding="same")(rectifier(x))
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(layers.Add()([x, y]))))
+
+
+def sum_of_three():
+    inputs = image()
+    ways = [conv(6, size, padding="same", activation="relu")(inputs) for size in (1, 2, 3)]
+    return keras.Model(inputs, layers.GlobalAveragePooling2D()(layers.Add()(ways)))
+
+
+def average_pooling_same():
+    x = layers.AveragePooling2D(3, strides=2, padding="same")
+    return chain(conv(activation="relu"), x, conv(6), layers.AveragePooling2D((2, 1), 1), conv(3, 1))
+
+
+NETS = {
+    "rescaling with offset": lambda: chain(layers.Rescaling(1 / 127.5, -1), conv(), layers.ReLU()),
+    "rescaling with odd offset": lambda: chain(layers.Rescaling(1 / 58, -2.1), conv(), conv(4, 1)),
+    "shared layers": shared_layers,
+    "shared layer behind itself": shared_quantized_layer,
+    "two inputs, two outputs": two_inputs_two_outputs,
+    "global average with keepdims": squeeze_keepdims,
+    "average pooling with padding": average_pooling_same,
+    "concatenation with an input": concatenated_with_input,
+    "concatenation of codes": concatenated_codes_twice,
+    "own batch normalization": norm_before_conv,
+    "batch normalization of vectors": norm_of_vectors,
+    "batch normalization of a sequence": norm_of_a_sequence,
+    "relu6": lambda: chain(conv(), layers.ReLU(6), conv(activation="relu6"), conv(4, 1)),
+    "own relu": lambda: preactivation(layers.ReLU()),
+    "own relu6": lambda: preactivation(layers.ReLU(6)),
+    "sum of three": sum_of_three,
+    "zero padding": lambda: chain(
+        layers.ZeroPadding2D(((1, 2), (0, 3))), conv(strides=2), layers.ZeroPadding2D(1), conv()
+    ),
+    "reshape and sequence": lambda: chain(
+        conv(6, strides=2, activation="relu"),
+        layers.Reshape((-1, 6)),
+        layers.Dense(7, activation="relu"),
+        layers.Dense(5),
+    ),
+    "grouped": lambda: chain(conv(6), layers.ReLU(), conv(9, groups=3), conv(4, groups=2, strides=2))
+    if False
+    else chain(conv(6), layers.ReLU(), conv(9, groups=3), conv(3, 1, groups=3)),
+    "dilated": lambda: chain(
+        conv(6, dilation_rate=2, activation="relu"), conv(4, dilation_rate=(1, 2), padding="same")
+    ),
+    "unequal strides": lambda: chain(
+        conv(6, (3, 2), strides=(1, 2), padding="same"), conv(4, (1, 3), strides=(2, 1))
+    ),
+    "window within its stride": lambda: chain(
+        conv(6, 2, strides=3), layers.ReLU(), conv(6, 1, strides=2)
+    ),
+    "depth multiplier": lambda: chain(
+        layers.DepthwiseConv2D(3, depth_multiplier=2),
+        layers.BatchNormalization(),
+        layers.ReLU(6),
+        layers.DepthwiseConv2D((2, 3), dilation_rate=2, padding="same", activation="relu"),
+        conv(4, 1),
+    ),
+    "pooling before relu": lambda: chain(
+        conv(padding="same"), layers.MaxPooling2D(), layers.ReLU(), conv(4)
+    ),
+    "softmax": lambda: chain(
+        layers.Flatten(), layers.Dense(9, activation="relu"), layers.Dense(6), layers.Softmax()
+    ),
+    "activations in the kernel layers": lambda: chain(
+        layers.Dense(9, activation="relu6"),
+        layers.Dense(6, activation="softmax"),
+        inputs=keras.Input((7,)),
+    ),
+}
+RECIPES = {
+    "W4A4": Recipe.lsq(4, 4, first_last_bits=None),
+    "W8A8": Recipe.lsq(8, 8),
+    "W2A2 first and last 8": Recipe.lsq(2, 2),
+}
+SCHEMES = {
+    "LSQ+": Recipe.lsq(4, 4, first_last_bits=None, activation_quantizer="lsq_plus"),
+    "PACT": Recipe.pact(4, 4, first_last_bits=None),
+    "PACT W2A2": Recipe.pact(2, 2),
+    "DoReFa": Recipe.dorefa(3, 4),
+    "ternary": Recipe.ternary(4, first_last_bits=None),
+    "affine": Recipe(5, 6, None, "affine", "affine"),
+    "per tensor": Recipe.lsq(4, 4, None, per_channel=False),
+    "three-bit inputs and outputs": Recipe.lsq(4, 4, None, input_bits=3, output_bits=3),
+    "override": Recipe.lsq(2, 2).override(r"conv2d_1", weight_bits=8, activation_bits=5),
+}
+
+
+def quantized(build, recipe):
+    model = randomize(build())
+    return quantize_model(model, recipe, images(model, 64)), images(model, 64, seed=1)
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_arrangement_ships_what_was_trained(net, recipe):
+    check_promise(*quantized(NETS[net], RECIPES[recipe]))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("net", ["own relu", "pooling before relu", "depth multiplier"])
+def test_a_scheme_ships_what_was_trained(net, scheme):
+    keras.utils.clear_session()  # an override names a layer
+    if scheme == "override" and net == "depth multiplier":
+        pytest.skip("one convolution only")
+    check_promise(*quantized(NETS[net], SCHEMES[scheme]))
+
+
+@pytest.mark.parametrize("net", ["relu6", "two inputs, two outputs", "rescaling with offset"])
+@pytest.mark.parametrize("input_type", ["float32", "int8"])
+@pytest.mark.parametrize("output_type", ["float32", "int8"])
+def test_a_type_of_inputs_and_outputs_ships_what_was_trained(net, input_type, output_type):
+    model, data = quantized(NETS[net], RECIPES["W4A4"])
+    check_promise(model, data, input_type=input_type, output_type=output_type)
