@@ -144,18 +144,30 @@ class _Clamped(Pending):
         super().__init__(name, shape)
         self._clamp = NO_CLAMP
 
+    @property
+    def is_clamped(self):
+        """Whether an activation bounds the value."""
+        return self._clamp != NO_CLAMP
+
     def clamp(self, clamp):
         lower = [bound for bound in (self._clamp.lower, clamp.lower) if bound is not None]
         upper = [bound for bound in (self._clamp.upper, clamp.upper) if bound is not None]
         self._clamp = Clamp(max(lower, default=None), min(upper, default=None))
 
 
-class PendingInput(_Clamped):
+class PendingInput(Pending):
     """A model input, `factor * x + offset` of what will be fed."""
 
     def __init__(self, name, shape):
         super().__init__(name, shape)
         self.factor, self.offset = 1.0, 0.0
+
+    def clamp(self, clamp):
+        if clamp != NO_CLAMP:
+            raise ValueError(
+                f"Input {self.name!r} goes through an activation before it is quantized. Put a "
+                "tfq.QuantizeActivation behind the input, or apply it in the data pipeline."
+            )
 
     def rescale(self, factor, offset):
         """Apply `factor * x + offset`."""

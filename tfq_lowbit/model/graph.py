@@ -1,5 +1,6 @@
 """The layer graph of a Keras model, read through the public API."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -152,7 +153,7 @@ def read_graph(model) -> Graph:
 
     Raises:
         TypeError: if `model` is no Keras model.
-        ValueError: if it is unbuilt, or subclassed, so that it has no graph.
+        ValueError: if it is unbuilt, or has a `call` of its own, so that it has no graph.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
@@ -164,19 +165,27 @@ def read_graph(model) -> Graph:
             f"Model {model.name!r} is not built, so its layers have no shapes. Add a keras.Input "
             "as its first layer or call model.build(input_shape)."
         )
-    if isinstance(model, keras.Sequential):
+    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
         functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     else:
         functional = _functional(model)
     graph = Graph(model.name)
     edges: dict[int, tuple[Edge, Any]] = {}
-    names: dict[str, int] = {}
+    own_names = {operation.name for operation in functional.operations}
+    names: set[str] = set()
+
+    def new_name(name):
+        """Return the layer's own name for its first call; `_1` may be another layer's name."""
+        later = (f"{name}_{count}" for count in itertools.count(1))
+        while name in names:
+            name = next(each for each in later if each not in own_names)
+        names.add(name)
+        return name
 
     def record(stand_in, *args, **kwargs):
         outputs = stand_in(*args, **kwargs)
         layer = stand_in.replaced
-        calls = names[layer.name] = names.get(layer.name, -1) + 1
-        name = f"{layer.name}_{calls}" if calls else layer.name
+        name = new_name(layer.name)
 
         def to_edge(leaf):
             return edges[id(leaf)][0] if id(leaf) in edges else leaf
@@ -219,7 +228,8 @@ def _functional(model):
         functional = keras.Model(model.input, model.output, name=model.name)
     except (AttributeError, ValueError):
         functional = None
-    if functional is None or not isinstance(model, type(functional)):
+    # A class may hold a graph of layers and yet have a `call` that does more than run it.
+    if functional is None or type(model).call is not type(functional).call:
         raise ValueError(
             f"Model {model.name!r} is a subclassed model ({type(model).__name__}): its `call` is "
             "Python code without a graph of layers. Build it with the functional API, "

@@ -48,6 +48,7 @@ class Placement:
             self._check_input(edge)
             self._place(edge)
         for node in self.graph.nodes:
+            self._check_call(node)
             self._check_rescaling(node)
             if self._keeps_grid(node):
                 self.on_grid.add(node.output)
@@ -157,6 +158,14 @@ class Placement:
                 f"Received: dtype={edge.dtype!r}. Cast in the data pipeline."
             )
 
+    def _check_call(self, node):
+        if node.kwargs.get("training"):
+            raise ValueError(
+                f"Layer {node.layer.name!r} ({type(node.layer).__name__}) cannot be quantized: it "
+                "is called with training=True, so that it would train in inference too. Leave "
+                "`training` to Keras."
+            )
+
     def _check_rescaling(self, node):
         if self.roles[node] is not Role.RESCALING:
             return
@@ -206,9 +215,9 @@ def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
         node: [before for before in ancestors(graph, node) if before in kernels] for node in kernels
     }
     not_last = {node for before in behind.values() for node in before}
+    # A shared layer has one kernel: it is an end where any of its calls is.
+    ends = {id(node.layer) for node in kernels if not behind[node] or node not in not_last}
     return {
-        node: recipe.settings(
-            node.layer.name, is_end=node in behind and (not behind[node] or node not in not_last)
-        )
+        node: recipe.settings(node.layer.name, is_end=id(node.layer) in ends)
         for node in graph.nodes
     }

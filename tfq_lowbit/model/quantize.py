@@ -111,10 +111,8 @@ class _Builder:
 
     def _kernel(self, node):
         edge, settings = node.data_inputs[0], self.placement.settings[node]
-        consumers = self.placement.consumers(node.output)
-        folds_next = node.output not in self.placement.quantized and any(
-            self.placement.roles[consumer] is Role.BATCH_NORM for consumer in consumers
-        )
+        calls = [call for call in self.graph.nodes if call.layer is node.layer]
+        folds_next = any(self._is_folded(call.output) for call in calls)
 
         def wrap(layer):
             config = layer.get_config()
@@ -134,6 +132,11 @@ class _Builder:
         if wrapper.return_accumulator_step:
             outputs, self.accumulator_steps[node.output] = outputs
         self.tensors[node.output] = outputs
+
+    def _is_folded(self, edge):
+        consumers = self.placement.consumers(edge)
+        roles = [self.placement.roles[consumer] for consumer in consumers]
+        return edge not in self.placement.quantized and Role.BATCH_NORM in roles
 
     def _batch_norm(self, node):
         edge = node.data_inputs[0]

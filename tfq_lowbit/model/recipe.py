@@ -114,7 +114,7 @@ class Recipe:
         """Return a recipe in which the layers that match `pattern` have other settings.
 
         Args:
-            pattern: regular expression that must match the whole layel path. Overrides are
+            pattern: regular expression that must match the whole layer path. Overrides are
                 applied in order, so later ones win; they also win over `first_last_bits`.
             settings: fields of `LayerSettings`.
 

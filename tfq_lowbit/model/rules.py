@@ -79,6 +79,8 @@ def _needs_channels_last(layer):
 
 
 def _kernel_layer(layer):
+    if layer.activity_regularizer is not None:
+        return "its activity_regularizer would not be applied; set it to None"
     name = activation_name(layer)
     if name not in CLAMPS and name != "softmax":
         return f"its activation {name!r} has no integer form here; use relu, relu6 or a layer"
@@ -157,6 +159,11 @@ def find_rule(layer) -> Rule:
             if rule.role is Role.ACTIVATION and has_softmax(layer):
                 return rule._replace(role=Role.SOFTMAX)
             return rule
+    if not isinstance(layer, keras.layers.Layer):
+        raise ValueError(
+            what + "it is an operation (x + y, keras.ops) and no layer. Use the layer that does the "
+            "same, as keras.layers.Add."
+        )
     if isinstance(layer, keras.Model):
         raise ValueError(
             what + "nested models are not read yet. Build the model from its layers directly."

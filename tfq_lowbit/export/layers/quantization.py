@@ -1,0 +1,27 @@
+"""Lowering of the layers that quantize, and of the one that changes the unit of an input."""
+
+from tfq_lowbit.export.layers.moving import lower_identity
+from tfq_lowbit.export.pending import PendingInput
+
+
+def lower_quantize_activation(lowering, node):
+    """Put what is pending on the grid of the layer's quantizer."""
+    lowering.quantize(node.data_inputs[0], node.output, node.name, node.layer.quantizer)
+
+
+def lower_snap_to_grid(lowering, node):
+    """Record the tensor: its codes are on the grid already."""
+    lower_identity(lowering, node)
+    lowering.program.edges[node.name] = lowering.values[node.output]
+
+
+def lower_rescaling(lowering, node):
+    """Change the unit of a model input."""
+    value = lowering.pending(node.data_inputs[0], f"layer {node.name!r}")
+    if not isinstance(value, PendingInput):
+        raise ValueError(
+            f"Layer {node.name!r} (Rescaling) cannot be exported: it must be the first layer "
+            "behind a model input."
+        )
+    value.rescale(float(node.layer.scale), float(node.layer.offset))
+    lowering.values[node.output] = value

@@ -1,0 +1,49 @@
+"""The lowering of each layer class: one row each."""
+
+import keras
+
+from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
+from tfq_lowbit.export.layers.kernel import lower_wrapper
+from tfq_lowbit.export.layers.merging import lower_add, lower_concatenate
+from tfq_lowbit.export.layers.moving import lower_identity, lower_reshape, lower_zero_padding
+from tfq_lowbit.export.layers.normalization import lower_batch_norm
+from tfq_lowbit.export.layers.pooling import (
+    lower_average_pool,
+    lower_global_average_pool,
+    lower_max_pool,
+)
+from tfq_lowbit.export.layers.quantization import (
+    lower_quantize_activation,
+    lower_rescaling,
+    lower_snap_to_grid,
+)
+from tfq_lowbit.wrappers import (
+    FoldedBatchNormalization,
+    QuantizeActivation,
+    QuantizedAveragePooling2D,
+    QuantizeWrapper,
+    SnapToGrid,
+)
+
+# Each takes the `Lowering` and the `Node`, and sets the value of the node's output.
+LOWERINGS = {
+    FoldedBatchNormalization: lower_batch_norm,
+    QuantizeActivation: lower_quantize_activation,
+    QuantizeWrapper: lower_wrapper,
+    QuantizedAveragePooling2D: lower_average_pool,
+    SnapToGrid: lower_snap_to_grid,
+    keras.layers.Activation: lower_activation,
+    keras.layers.Add: lower_add,
+    keras.layers.AveragePooling2D: lower_average_pool,
+    keras.layers.BatchNormalization: lower_batch_norm,
+    keras.layers.Concatenate: lower_concatenate,
+    keras.layers.Dropout: lower_identity,
+    keras.layers.Flatten: lower_reshape,
+    keras.layers.GlobalAveragePooling2D: lower_global_average_pool,
+    keras.layers.MaxPooling2D: lower_max_pool,
+    keras.layers.ReLU: lower_activation,
+    keras.layers.Rescaling: lower_rescaling,
+    keras.layers.Reshape: lower_reshape,
+    keras.layers.Softmax: lower_softmax,
+    keras.layers.ZeroPadding2D: lower_zero_padding,
+}

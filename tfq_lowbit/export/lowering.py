@@ -1,0 +1,134 @@
+"""The walk from Keras layers to integer operators."""
+
+import keras
+import numpy as np
+
+from tfq_lowbit.export.operators import Dequantize
+from tfq_lowbit.export.pending import Pending, PendingCodes, PendingInput, PendingMove
+from tfq_lowbit.export.program import Grid, Tensor
+from tfq_lowbit.quantizers.grid import int8_zero_point
+
+
+def grid_of(quantizer) -> Grid:
+    """Return the int8 grid of an activation quantizer."""
+    step_size = quantizer.encode(np.zeros(1, np.float32)).step_size
+    q_min, q_max = int(round(float(quantizer.q_min))), int(round(float(quantizer.q_max)))
+    zero_point = int8_zero_point(q_max)
+    return Grid(np.float32(step_size), zero_point, zero_point + q_min, zero_point + q_max)
+
+
+class Lowering:
+    """Walks a graph once; each edge becomes an int8 tensor or a pending value.
+
+    Attributes:
+        emitter: adds operators to the program.
+        program: what is built.
+        values: what each edge became so far.
+        uses: how many calls take each edge.
+    """
+
+    def __init__(self, graph, emitter):
+        self.graph, self.emitter = graph, emitter
+        self.program = emitter.program
+        self.values = {}
+        edges = [edge for node in graph.nodes for edge in keras.tree.flatten(node.outputs)]
+        self.uses = {edge: len(graph.consumers(edge)) for edge in (*graph.input_edges, *edges)}
+
+    def run(self, table, output_type):
+        """Lower every call by the function that `table` has for its layer's class.
+
+        Returns:
+            The program.
+
+        Raises:
+            ValueError: naming the layer that cannot be lowered and why.
+        """
+        for edge in self.graph.input_edges:
+            self.values[edge] = PendingInput(edge.name, edge.shape)
+            self.program.input_names.append(edge.name)
+            self.program.inputs.append(None)
+        for node in self.graph.nodes:
+            if type(node.layer) not in table:
+                raise ValueError(
+                    f"Layer {node.name!r} ({type(node.layer).__name__}) cannot be exported: no "
+                    "integer form of it is known. Leave it out of the exported model, or put it "
+                    "together from layers that are known."
+                )
+            table[type(node.layer)](self, node)
+        inputs = zip(self.program.input_names, self.program.inputs, strict=True)
+        unused = [name for name, tensor in inputs if tensor is None]
+        if unused:
+            raise ValueError(
+                f"The inputs {', '.join(unused)} do not reach a quantizer. Leave them out of the "
+                "exported model."
+            )
+        for name, edge in _named_outputs(self.graph.outputs):
+            tensor = self.codes(edge, f"the model output {edge.name!r}")
+            if output_type == "float32":
+                reals = self.emitter.reals(f"{tensor.name}/values", tensor.shape)
+                tensor = self.emitter.add(Dequantize(edge.name, tensor, reals))
+            self.program.outputs.append(tensor)
+            self.program.output_names.append(name)
+        return self.program
+
+    def codes(self, edge, consumer) -> Tensor:
+        """Return the int8 tensor of an edge that must be quantized already."""
+        value = self.values[edge]
+        if isinstance(value, Pending):
+            raise ValueError(
+                f"The output of layer {value.name!r} is not quantized, but {consumer} reads it in "
+                "integers. Put a tfq.QuantizeActivation between them, or use tfq.quantize_model."
+            )
+        return value
+
+    def pending(self, edge, consumer) -> Pending:
+        """Return the pending value of an edge that `consumer` alone works on."""
+        value = self.values[edge]
+        if self.uses[edge] > 1:
+            raise ValueError(
+                f"The output of layer {value.name!r} has several consumers, and {consumer} reads "
+                "it before it is quantized. Put a tfq.QuantizeActivation behind the layer, or use "
+                "tfq.quantize_model."
+            )
+        return value
+
+    def move(self, node, make):
+        """Lower an operator that keeps the grid of its input."""
+        edge, shape = node.data_inputs[0], node.output.shape
+        value = self.values[edge]
+        if isinstance(value, Pending):
+            before = self.pending(edge, f"layer {node.name!r}")
+            self.values[node.output] = PendingMove(node.name, shape, before, make)
+        else:
+            output = self.emitter.tensor(node.name, shape, value.grid)
+            self.values[node.output] = self.emitter.add(make(value, output))
+
+    def quantize(self, edge, output, name, quantizer):
+        """Put the value of `edge` on the grid of a quantizer, as the tensor of `output`.
+
+        Args:
+            edge: what is quantized. Where it has several consumers, all must ask for one grid.
+            output: edge that stands for the result, None where none does.
+            name: under which `Program.edges` has the tensor.
+            quantizer: an activation quantizer.
+
+        Returns:
+            The tensor.
+        """
+        value = self.values[edge]
+        if isinstance(value, Tensor):
+            value = PendingCodes(name, value)
+        tensor = value.emit(self.emitter, grid_of(quantizer))
+        self.program.edges[name] = tensor
+        if output is not None:
+            self.values[output] = tensor
+        return tensor
+
+
+def _named_outputs(structure):
+    """Yield names and edges of a model's outputs: the keys of a dict, else numbered."""
+    if isinstance(structure, dict):
+        yield from structure.items()
+        return
+    for index, edge in enumerate(keras.tree.flatten(structure)):
+        yield f"output_{index}", edge
