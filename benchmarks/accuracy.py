@@ -13,12 +13,15 @@ import argparse
 import os
 import tempfile
 
-from benchmarks import accuracy_protocol as protocol  # sets the environment of Keras
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 import tfq_lowbit as tfq
+from benchmarks import accuracy_protocol as protocol
 from benchmarks.accuracy_report import write_report
 from benchmarks.report import read_versions
 from tfq_lowbit.demo import load_data
@@ -49,7 +52,7 @@ def prepare(folder, data, seeds, epochs):
         path = protocol.float_weights_path(folder, seed, epochs)
         if os.path.exists(path):
             continue
-        protocol.keras.utils.set_random_seed(seed)
+        keras.utils.set_random_seed(seed)
         model = protocol.build_float()
         seconds = protocol.train(
             model,

@@ -19,20 +19,22 @@ python -m benchmarks.accuracy
 <venv of the peer>/bin/python -m benchmarks.accuracy_qkeras
 python -m benchmarks.accuracy --report"""
 PROTOCOL = """\
-Fashion-MNIST, all 60,000 training images, accuracy in % on all 10,000 test images. Network: three 3x3 \
-convolutions with 16, 32 and 64 filters, each with batch normalization, ReLU and max pooling; flatten; dense.
+Fashion-MNIST, all 60,000 training images, accuracy in % on all 10,000 test images. Network: three
+3x3 convolutions with 16, 32 and 64 filters, each with batch normalization, ReLU and max pooling;
+flatten; dense.
 
-The float network trains for E = {epochs} epochs from scratch (Adam at {float_rate:g}, cosine decay to 0, batch \
-128). From these weights the float network and every quantized network train for E more epochs (Adam at \
-{rate:g}, cosine decay to 0, batch 128; the images in the same order). The reference is the float network after \
-2 E epochs, so that all have seen the same number of images. One rate for all networks and widths. First and \
-last layers at 8 bits, weights and the activations that enter them. Seeds {seeds}: initial weights and the order \
-of the images; the spread is the standard deviation over the seeds, for gaps that of the differences within a \
-seed. The test images chose nothing but the learning rate of the second part, once for all networks.
+The float network trains for E = {epochs} epochs from scratch (Adam at {float_rate:g}, cosine
+decay to 0, batch 128). From these weights the float network and every quantized network train for
+E more epochs (Adam at {rate:g}, cosine decay to 0, batch 128; the images in the same order). The
+reference is the float network after 2 E epochs, so that all have seen the same number of images.
+One rate for all networks and widths. First and last layers at 8 bits, weights and the activations
+that enter them. Seeds {seeds}: initial weights and the order of the images; the spread is the
+standard deviation over the seeds, for gaps that of the differences within a seed. The test images
+chose nothing but the learning rate of the second part, once for all networks.
 
-qkeras-v3 has the same bits in the same places, from the same weights: `quantized_bits(bits, 0, 1, \
-alpha=...)` for kernels, `quantized_relu(bits, integer)` for activations with the integer of least squared error \
-on the calibration images; its images and outputs stay float."""
+qkeras-v3 has the same bits in the same places, from the same weights: `quantized_bits(bits, 0, 1,
+alpha=...)` for kernels, `quantized_relu(bits, integer)` for activations with the integer of least
+squared error on the calibration images; its images and outputs stay float."""
 
 
 def write_report(folder, epochs):

@@ -22,14 +22,12 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import tfq_lowbit as tfq
+from benchmarks.networks import mobilenet_v2, settled
 from benchmarks.report import made_with, markdown_table, read_versions, write_result
 
-INPUT_SHAPE = (224, 224, 3)
-NUM_CALIBRATION = 8
 LARGEST_RATIO = 1.5
 STOCK, OURS, OURS_SPEED = "stock float conversion", "export W4A8", 'export W4A8, prefer="speed"'
 MODELS = {STOCK: "float.keras", OURS: "quantized.keras", OURS_SPEED: "quantized.keras"}
@@ -38,9 +36,7 @@ PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
 
 def save_models(folder):
     """Write the float model and its W4A8 copy, which every process starts from."""
-    keras.utils.set_random_seed(0)
-    model = keras.applications.MobileNetV2(INPUT_SHAPE, weights=None)
-    images = np.random.default_rng(0).random((NUM_CALIBRATION, *INPUT_SHAPE), np.float32)
+    model, images = settled(mobilenet_v2)
     quantized = tfq.quantize_model(model, tfq.Recipe.lsq(4, 8), images)
     model.save(os.path.join(folder, "float.keras"))
     quantized.save(os.path.join(folder, "quantized.keras"))

@@ -1,9 +1,10 @@
 """Time of a quantized training step, as a multiple of the float step.
 
 The model is the 32-64-128 CNN (convolution 3x3, batch normalization, ReLU, max pooling; three
-times; flatten, dense) on batches of 128 images of 28x28. Every variant runs in one process; blocks
-of a few steps alternate, so that a change in the machine's load falls on all alike, and a ratio is
-the median over the rounds of `variant's block / float's block of the same round`.
+times; flatten, dense) on batches of 128 images of 28x28. Every variant runs in one process, in
+blocks of a few steps, each beside a block of float steps, so that a change in the machine's load
+falls on both; the ratio is the median over these pairs. The ratio of CPU times, summed over
+threads, moves less on a busy machine.
 
     python -m benchmarks.training_step
     python -m benchmarks.training_step --jit --variants "LSQ W4A4"
@@ -34,7 +35,6 @@ NUM_CLASSES = 10
 # Enough batches that a step's input is not in the cache from the step before.
 NUM_BATCHES = 8
 WARM_UP_STEPS = 5
-FLOAT = "float"
 
 
 def chain(layers):
@@ -142,33 +142,43 @@ def training_step(build, batches, jit):
 
 
 def measure(builders, batches, jit, rounds, steps):
-    """Return the seconds of a step by variant, one number a round."""
+    """Return pairs of `(own, float)` times of a step by variant, each `(wall, cpu)` seconds."""
+    baseline = training_step(lambda images: float_model(), batches, jit)
     runs = {name: training_step(build, batches, jit) for name, build in builders.items()}
-    for run in runs.values():
+    for run in (baseline, *runs.values()):
         run(WARM_UP_STEPS)
-    seconds = {name: [] for name in runs}
+    pairs = {name: [] for name in runs}
     for index in range(rounds):
-        # The order turns: whoever comes after a slow neighbour should not always be the same.
-        names = list(runs) if index % 2 else list(reversed(runs))
-        for name in names:
-            start = time.perf_counter()
-            runs[name](steps)
-            seconds[name].append((time.perf_counter() - start) / steps)
-    return seconds
+        for name, run in runs.items():
+            if index % 2:
+                own, base = timed(run, steps), timed(baseline, steps)
+            else:  # the order turns: nobody always comes second
+                base, own = timed(baseline, steps), timed(run, steps)
+            pairs[name].append((own, base))
+    return pairs
 
 
-def summarize(seconds):
-    """Return one row a variant: median milliseconds, ratio to float and its quartiles."""
+def timed(run, steps):
+    """Return wall and CPU seconds of a step."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    run(steps)
+    return (time.perf_counter() - wall) / steps, (time.process_time() - cpu) / steps
+
+
+def summarize(pairs):
+    """Return one row a variant: median milliseconds, ratios to float and quartiles."""
     rows = []
-    for name, times in seconds.items():
-        ratios = [own / base for own, base in zip(times, seconds[FLOAT], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
+    for name, times in pairs.items():
+        low, wall, high = statistics.quantiles([own[0] / base[0] for own, base in times], n=4)
+        cpu = statistics.median(own[1] / base[1] for own, base in times)
         rows.append(
             {
                 "name": name,
-                "ms": round(statistics.median(times) * 1e3, 2),
-                "ratio": round(middle, 3),
+                "ms": round(statistics.median(own[0] for own, base in times) * 1e3, 2),
+                "float_ms": round(statistics.median(base[0] for own, base in times) * 1e3, 2),
+                "ratio": round(wall, 3),
                 "quartiles": [round(low, 3), round(high, 3)],
+                "cpu_ratio": round(cpu, 3),
             }
         )
     return rows
@@ -194,7 +204,7 @@ def machine():
 def main():
     parser = argparse.ArgumentParser(description="Time of a quantized training step.")
     parser.add_argument("--rounds", type=int, default=60, help="blocks of each variant")
-    parser.add_argument("--steps", type=int, default=4, help="training steps in a block")
+    parser.add_argument("--steps", type=int, default=3, help="training steps in a block")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--jit", action="store_true", help="compile with XLA")
     parser.add_argument("--peer", choices=PEERS, help="measure this package instead of ours")
@@ -208,23 +218,27 @@ def main():
         packages.append(package)
     if args.variants:
         builders = {name: builders[name] for name in args.variants}
-    builders = {FLOAT: lambda images: float_model(), **builders}
 
-    load = os.getloadavg()[0]
+    load_before = os.getloadavg()[0]
     batches = random_batches(args.batch)
     rows = summarize(measure(builders, batches, args.jit, args.rounds, args.steps))
+    load_after = os.getloadavg()[0]
 
-    print(f"{'training step':<18}{'ms':>9}{'x float':>9}{'quartiles':>17}")
+    print("| training step | float, ms | own, ms | x float | quartiles | x float, CPU time |")
+    print("|---|---|---|---|---|---|")
     for row in rows:
         low, high = row["quartiles"]
-        print(f"{row['name']:<18}{row['ms']:>9.2f}{row['ratio']:>9.3f}{low:>10.3f} - {high:.3f}")
+        print(
+            f"| {row['name']} | {row['float_ms']:.1f} | {row['ms']:.1f} | {row['ratio']:.3f} "
+            f"| {low:.3f} to {high:.3f} | {row['cpu_ratio']:.3f} |"
+        )
     report = {
         "benchmark": "training_step",
         "batch": args.batch,
         "jit_compile": args.jit,
         "rounds": args.rounds,
         "steps": args.steps,
-        "load_before": round(load, 2),
+        "load": [round(load_before, 2), round(load_after, 2)],
         "machine": machine(),
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "rows": rows,

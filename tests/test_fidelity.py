@@ -98,6 +98,17 @@ def shared_layers():
     return keras.Model([left, right], layers.Add()([dense(way) for way in pooled]))
 
 
+def shared_layer_beside_its_name():
+    inputs = image(name="image")
+    shared = conv(5, padding="same", activation="relu", name="conv")
+    x = shared(conv(5, 2, padding="same", name="conv_1")(shared(inputs)))
+    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+
+
+def vanishing_gammas():
+    return chain(conv(), layers.BatchNormalization(name="vanishing"), layers.ReLU(), conv(4))
+
+
 def shared_quantized_layer():
     inputs = image()
     shared = conv(5, padding="same", activation="relu")
@@ -105,7 +116,7 @@ def shared_quantized_layer():
 
 
 def two_inputs_two_outputs():
-    left, right = image(3), image(2, size=5)
+    left, right = keras.Input((10, 9, 3), name="left"), keras.Input((5, 5, 2), name="right")
     x = conv(6, strides=2, activation="relu", padding="same")(left)
     y = conv(4, activation="relu", padding="same")(right)
     joined = layers.Concatenate()([x, y])
@@ -189,6 +200,8 @@ NETS = {
     "rescaling with odd offset": lambda: chain(layers.Rescaling(1 / 58, -2.1), conv(), conv(4, 1)),
     "shared layers": shared_layers,
     "shared layer behind itself": shared_quantized_layer,
+    "shared layer beside its name": shared_layer_beside_its_name,
+    "vanishing gammas": vanishing_gammas,
     "two inputs, two outputs": two_inputs_two_outputs,
     "global average with keepdims": squeeze_keepdims,
     "average pooling with padding": average_pooling_same,
@@ -210,9 +223,9 @@ NETS = {
         layers.Dense(7, activation="relu"),
         layers.Dense(5),
     ),
-    "grouped": lambda: chain(conv(6), layers.ReLU(), conv(9, groups=3), conv(4, groups=2, strides=2))
-    if False
-    else chain(conv(6), layers.ReLU(), conv(9, groups=3), conv(3, 1, groups=3)),
+    "grouped": lambda: chain(
+        conv(6, activation="relu"), conv(9, groups=3, strides=2), conv(3, 1, groups=3)
+    ),
     "dilated": lambda: chain(
         conv(6, dilation_rate=2, activation="relu"), conv(4, dilation_rate=(1, 2), padding="same")
     ),
@@ -261,6 +274,9 @@ SCHEMES = {
 
 def quantized(build, recipe):
     model = randomize(build())
+    for layer in model.layers:
+        if layer.name == "vanishing":
+            layer.gamma.assign([1.0, -1.0, 1e-6, -1e-10, 1e-20, -1e-32, 1e-37, 1e-42])
     return quantize_model(model, recipe, images(model, 64)), images(model, 64, seed=1)
 
 

@@ -214,7 +214,7 @@ def range_step(clip_value, num_steps):
 def _mask(condition):
     """Return 1 where `condition` holds, else 0, as float32.
 
-    A product with it takes a fifth of the time of `tf.where`, which is not vectorized.
+    A product with it takes less than half the time of `tf.where`, which is not vectorized.
     """
     return tf.cast(condition, tf.float32)
 
@@ -223,7 +223,7 @@ def _sum_products(left, right, like):
     """Sum `left * right` over the axes along which `like` is broadcast."""
     if like.shape.num_elements() == 1:
         # One pass over memory instead of two, as a product of two rows: a row times a column
-        # takes a path through the matrix library that is nine times slower.
+        # takes a path through the matrix library that is four to nine times slower.
         rows = tf.reshape(left, (1, -1)), tf.reshape(right, (1, -1))
         return tf.reshape(tf.matmul(*rows, transpose_b=True), tf.shape(like))
     axes = [axis for axis, size in enumerate(like.shape) if size == 1]

@@ -5,7 +5,6 @@ import pytest
 import tensorflow as tf
 
 from tfq_lowbit.calibration import RULES, get_rule
-from tfq_lowbit.calibration.rules import SMALLEST_STEP
 
 # Float32 means of some hundred values.
 RELATIVE = 1e-5
@@ -67,12 +66,12 @@ def test_mse_finds_the_candidate_of_least_squared_error(q_min, q_max):
 
 @pytest.mark.parametrize("name", sorted(RULES))
 @pytest.mark.parametrize("q_min", [-8, 0])
-def test_a_channel_of_zeros_gets_a_positive_step(name, q_min):
+def test_a_channel_of_zeros_gets_a_range_of_one(name, q_min):
     values = sample(q_min)
     values[:, 1] = 0.0
     steps = get_rule(name)(values, q_min, 7).numpy()
     assert steps.shape == (3,)
-    assert steps[1] == np.float32(SMALLEST_STEP)
+    assert steps[1] == np.float32(1) / np.float32(7)
     assert np.all(steps[[0, 2]] > 1e-3)
 
 

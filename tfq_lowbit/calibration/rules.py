@@ -48,8 +48,19 @@ def mse_rule(values, q_min, q_max):
     `s = argmin_s mean((x - s * clip(round(x / s), q_min, q_max))^2)`.
     """
     widest = _positive(_clipping_step(values, q_min, q_max), q_max)
-    q_min, q_max = _float(q_min), _float(q_max)
+    return _search(values, widest, _float(q_min), _float(q_max))
 
+
+# Compiled once for all shapes: a hundred passes over a large kernel take long one by one.
+@tf.function(
+    input_signature=[
+        tf.TensorSpec([None, None]),
+        tf.TensorSpec([None]),
+        tf.TensorSpec([]),
+        tf.TensorSpec([]),
+    ]
+)
+def _search(values, widest, q_min, q_max):
     def squared_error(fraction):
         step = widest * fraction
         error = values - step * tf.clip_by_value(tf.round(values / step), q_min, q_max)

@@ -7,7 +7,7 @@ import keras
 FILTERS = (16, 32, 64)
 BATCH_SIZE = 128
 FLOAT_LEARNING_RATE = 3e-3
-FINE_TUNING_LEARNING_RATE = 1e-3
+FINE_TUNING_LEARNING_RATE = 5e-4
 
 
 def build_model(num_classes=10):

@@ -8,6 +8,7 @@ from tfq_lowbit.export.operators import Conv2D, DepthwiseConv2D, FullyConnected
 from tfq_lowbit.export.pending import _Clamped
 from tfq_lowbit.export.program import Constant
 from tfq_lowbit.export.windows import count_window_operators, gather_windows
+from tfq_lowbit.wrappers import bias_codes, round_bias
 
 # A channel whose multiplier s_in * s_w / s_out is smaller contributes next to nothing: its scale is
 # lifted to this, so that its int32 bias, in units of the accumulator, cannot overflow (a bias of
@@ -78,39 +79,38 @@ class PendingKernel(_Clamped):
         codes: integer array in the layout of the Keras layer, output channels last (for a
             depthwise kernel, inputs and multiplier last).
         step_sizes: float32 of shape (channels,).
-        bias_codes: integers of shape (channels,), in units of `s_in * step_size`.
+        bias: float32 of shape (channels,).
     """
 
-    def __init__(self, name, shape, spec, source, codes, step_sizes, bias_codes):
+    def __init__(self, name, shape, spec, source, codes, step_sizes, bias):
         super().__init__(name, shape)
         self.spec, self.source = spec, source
         self._layout = codes.shape
         # One column a channel, whatever the layout.
         self._codes = codes.reshape(-1, self._channels(codes)).astype(np.int64)
         self._scales = np.asarray(step_sizes, np.float32)
-        unit = np.float64(source.grid.scale) * self._scales
-        self._bias_codes = np.asarray(bias_codes, np.float64)
-        self._bias = self._bias_codes * unit
+        # In units of the accumulator, and in reals: a channel whose unit is 0 has only the latter.
+        self._bias_codes, self._bias = np.zeros(len(bias)), np.zeros(len(bias))
+        self._add_bias(bias, source.grid.scale * self._scales)
 
-    @property
-    def accumulator_step(self):
-        """The unit of the accumulator, float32 of shape (channels,)."""
-        return self.source.grid.scale * self._scales
-
-    def fold(self, multiplier, shift, shift_codes):
+    def fold(self, multiplier, shift):
         """Apply a batch normalization, `multiplier * y + shift`.
 
         Args:
             multiplier: float32 of shape (channels,), of any sign.
             shift: float32 of shape (channels,).
-            shift_codes: `shift` in units of `abs(multiplier) * accumulator_step`, rounded.
         """
+        # As the Keras layer computes it, product by product.
+        unit = np.abs(multiplier) * (self.source.grid.scale * self._scales)
         sign = np.where(multiplier < 0, -1, 1)
         self._codes = self._codes * sign
         self._scales = (self._scales * np.abs(multiplier)).astype(np.float32)
-        unit = np.float64(self.source.grid.scale) * self._scales
-        self._bias_codes = self._bias_codes * sign + shift_codes
-        self._bias = np.where(unit > 0, self._bias_codes * unit, shift)
+        self._bias_codes, self._bias = self._bias_codes * sign, self._bias * multiplier
+        self._add_bias(shift, unit)
+
+    def _add_bias(self, bias, unit):
+        self._bias_codes = self._bias_codes + np.asarray(bias_codes(bias, unit))
+        self._bias = self._bias + np.asarray(round_bias(bias, unit))
 
     def _emit(self, emitter, grid):
         codes, scales, bias = self._floored(grid)

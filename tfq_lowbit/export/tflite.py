@@ -119,7 +119,7 @@ def export_tflite(
     content = write_tflite(program, tables)
     is_random = verify_data is None
     data = _random_inputs(program) if is_random else verify_data
-    fidelity = verify_program(model, program, content, data)
+    fidelity = verify_program(model, program, content, data, argument="verify_data")
     _write_whole(path, content)
     return ExportReport(
         str(path),

@@ -63,14 +63,20 @@ def program_of(model, content) -> Program:
     )
 
 
-def verify_program(model, program, content, data, per_layer=False) -> Fidelity:
-    """Compare as `verify` does, with the program and the file's bytes at hand."""
+def verify_program(model, program, content, data, per_layer=False, argument="data") -> Fidelity:
+    """Compare as `verify` does, with the program and the file's bytes at hand.
+
+    `argument` is what the user calls `data`, for the errors.
+    """
     graph = read_graph(model)
     fidelity = Fidelity()
     runtime = _Runtime(content, program)
     spied = _Runtime(_with_all_outputs(content), program) if per_layer else None
-    function = tf.function(lambda inputs: _codes_of_outputs(program, program.run(inputs)))
-    for batch in as_batches(graph, data):
+    function = tf.function(
+        lambda inputs: _codes_of_outputs(program, program.run(inputs)),
+        autograph=False,  # nothing to convert, and it warns where it cannot read the source
+    )
+    for batch in as_batches(graph, data, argument):
         if not len(batch[0]):
             continue
         fidelity.num_samples += len(batch[0])
@@ -88,8 +94,6 @@ def verify_program(model, program, content, data, per_layer=False) -> Fidelity:
             codes = spied.all_codes(fed)
             _compare_operators(fidelity, program, codes)
             _compare_layers(fidelity, graph, program, batch, codes)
-    if not fidelity.num_samples:
-        raise ValueError("Argument `data` is empty: give at least one sample.")
     return fidelity
 
 

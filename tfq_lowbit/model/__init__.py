@@ -1,6 +1,7 @@
 """Whole models: reading their graph, placing quantizers, calibrating, summing up."""
 
-from tfq_lowbit.model.calibrate import as_batches, calibrate
+from tfq_lowbit.model.batches import as_batches
+from tfq_lowbit.model.calibrate import calibrate
 from tfq_lowbit.model.graph import Edge, Graph, Node, read_graph
 from tfq_lowbit.model.quantize import quantize_model
 from tfq_lowbit.model.recipe import LayerSettings, Recipe

@@ -1,13 +1,12 @@
 """Set the step sizes of activations from data."""
 
-import keras
 import numpy as np
 
 from tfq_lowbit.calibration import ValueSample
+from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.graph import Graph, read_graph
-from tfq_lowbit.wrappers import QuantizeActivation, QuantizeWrapper
+from tfq_lowbit.wrappers import QuantizeActivation, QuantizeWrapper, SnapToGrid
 
-BATCH_SIZE = 32
 # Call arguments that only matter once the grids are set.
 GRID_ARGUMENTS = ("input_grid", "accumulator_step")
 
@@ -24,9 +23,13 @@ def calibrate(model, data):
             batches (of inputs, or pairs of inputs and labels).
 
     Raises:
-        ValueError: if the data are empty, of the wrong shape, or not finite.
+        TypeError: if `model` is no Keras model or `data` hold no arrays.
+        ValueError: if the model has no quantizers of activations, or the data are empty, of the
+            wrong shape, or not finite. No step size is changed then.
 
     Example:
+        >>> import keras
+        >>> from tfq_lowbit import quantizers
         >>> layer = QuantizeActivation(quantizers.LSQ(4))
         >>> model = keras.Sequential([keras.Input((2,)), layer])
         >>> calibrate(model, keras.ops.ones((3, 2)))
@@ -34,96 +37,47 @@ def calibrate(model, data):
         True
     """
     graph = read_graph(model)
+    calibrate_graph(graph, as_batches(graph, data))
+
+
+def calibrate_graph(graph: Graph, batches):
+    """Calibrate as `calibrate` does, on a graph and checked batches."""
     samples: dict = {}
 
-    def observe(quantizer, values):
-        # A softmax keeps its fixed grid.
-        samples.setdefault(id(quantizer), (quantizer, ValueSample()))[1].update(values)
+    def observe(layer, quantizer, values):
+        entry = samples.setdefault(id(quantizer), (layer, quantizer, ValueSample()))
+        entry[-1].update(values)
 
     def call(node, args, kwargs):
         layer = node.layer
         kwargs = {name: kwargs[name] for name in kwargs if name not in GRID_ARGUMENTS}
         if isinstance(layer, QuantizeActivation):
-            if not layer.only_in_evaluation:
-                observe(layer.quantizer, args[0])
+            if not layer.only_in_evaluation:  # a softmax keeps its fixed grid
+                observe(layer, layer.quantizer, args[0])
             return (args[0], np.zeros(3, np.float32)) if layer.return_grid else args[0]
         if isinstance(layer, QuantizeWrapper):
             if layer.input_quantizer is not None:
-                observe(layer.input_quantizer, args[0])
+                observe(layer, layer.input_quantizer, args[0])
             outputs = layer.apply(args[0])
             if layer.output_quantizer is not None:
-                observe(layer.output_quantizer, outputs)
+                observe(layer, layer.output_quantizer, outputs)
             return (outputs, np.zeros(1, np.float32)) if layer.return_accumulator_step else outputs
+        if isinstance(layer, SnapToGrid):
+            return args[0]
         return layer(*args, **kwargs)
 
-    count = 0
-    for batch in as_batches(graph, data):
+    for batch in batches:
         graph.run(batch, call)
-        count += 1
-    if not count:
-        raise ValueError("Calibration data are empty: give at least one sample.")
-    for quantizer, sample in samples.values():
+    if not samples:
+        raise ValueError(
+            f"Model {graph.name!r} has no quantizers of activations to calibrate. Make one with "
+            "tfq.quantize_model, or wrap its layers."
+        )
+    for layer, _, sample in samples.values():
+        if not np.isfinite(sample.values()).all():
+            raise ValueError(
+                f"Layer {layer.name!r} gets values that are NaN or infinite from finite data: "
+                "check the weights of the model."
+            )
+    for _, quantizer, sample in samples.values():
         quantizer.initialize(sample.values())
-
-
-def as_batches(graph: Graph, data):
-    """Yield batches of checked inputs, each a list with one float array an input.
-
-    Raises:
-        ValueError: if the data are of the wrong structure or shape, or not finite.
-    """
-    if isinstance(data, list) and data and isinstance(data[0], list):
-        yield from data  # checked before
-        return
-    if isinstance(data, (np.ndarray, list, tuple, dict)) or hasattr(data, "shape"):
-        arrays = _flat_inputs(graph, data)
-        sizes = {len(array) for array in arrays}
-        if len(sizes) > 1:
-            raise ValueError(
-                f"Calibration data must have as many samples for each input. Received: {sizes}"
-            )
-        for start in range(0, sizes.pop(), BATCH_SIZE):
-            yield [array[start : start + BATCH_SIZE] for array in arrays]
-        return
-    for batch in data:
-        yield _flat_inputs(graph, batch[0] if isinstance(batch, tuple) else batch)
-
-
-def _flat_inputs(graph, data):
-    edges = graph.input_edges
-    if isinstance(data, dict):
-        missing = sorted({edge.name for edge in edges} - set(data))
-        if missing:
-            raise ValueError(
-                f"Calibration data must hold every input by name. Missing: {', '.join(missing)}"
-            )
-        data = [data[edge.name] for edge in edges]
-    elif isinstance(data, (list, tuple)):
-        data = list(data)
-    else:
-        data = [data]
-    if len(data) != len(edges):
-        raise ValueError(
-            f"Calibration data must be {len(edges)} arrays, one an input. Received: {len(data)}"
-        )
-    return [_checked(edge, values) for edge, values in zip(edges, data, strict=True)]
-
-
-def _checked(edge, values):
-    values = keras.ops.convert_to_numpy(values).astype(np.float32)
-    fits = values.ndim == len(edge.shape) and all(
-        expected is None or expected == size
-        for expected, size in zip(edge.shape[1:], values.shape[1:], strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"Calibration data for input {edge.name!r} must have the shape {edge.shape}. "
-            f"Received: {values.shape}"
-        )
-    if not np.isfinite(values).all():
-        bad = int(np.count_nonzero(~np.isfinite(values)))
-        raise ValueError(
-            f"Calibration data for input {edge.name!r} must be finite. Received: {bad} values that "
-            "are NaN or infinite; remove those samples."
-        )
-    return values

@@ -176,9 +176,9 @@ def read_graph(model) -> Graph:
 
     def new_name(name):
         """Return the layer's own name for its first call; `_1` may be another layer's name."""
-        later = (f"{name}_{count}" for count in itertools.count(1))
-        while name in names:
-            name = next(each for each in later if each not in own_names)
+        numbered = (f"{name}_{count}" for count in itertools.count(1))
+        if name in names:
+            name = next(each for each in numbered if each not in names | own_names)
         names.add(name)
         return name
 

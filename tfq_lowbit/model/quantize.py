@@ -2,7 +2,8 @@
 
 import keras
 
-from tfq_lowbit.model.calibrate import as_batches, calibrate
+from tfq_lowbit.model.batches import as_batches
+from tfq_lowbit.model.calibrate import calibrate_graph
 from tfq_lowbit.model.graph import Edge, read_graph
 from tfq_lowbit.model.placement import SOFTMAX_STEP, Placement
 from tfq_lowbit.model.recipe import Recipe
@@ -54,10 +55,10 @@ def quantize_model(model, recipe, calibration_data=None):
     graph = read_graph(model)
     placement = Placement(graph, recipe)
     if calibration_data is not None:
-        calibration_data = list(as_batches(graph, calibration_data))
+        calibration_data = list(as_batches(graph, calibration_data, "calibration_data"))
     quantized = _Builder(placement).build()
     if calibration_data is not None:
-        calibrate(quantized, calibration_data)
+        calibrate_graph(read_graph(quantized), calibration_data)
     return quantized
 
 

@@ -34,6 +34,7 @@ class LayerSettings:
 
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(LayerSettings))
+WIDTHS = {"weight_bits", "activation_bits", "first_last_bits", "input_bits", "output_bits"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +80,10 @@ class Recipe:
     overrides: tuple = ()
 
     def __post_init__(self):
-        _check(dataclasses.asdict(self))
-        for name in ("input_bits", "output_bits"):
-            check_num_bits(getattr(self, name), name)
-        if self.first_last_bits is not None:
-            check_num_bits(self.first_last_bits, "first_last_bits")
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["overrides"] = tuple(_checked_override(each) for each in self.overrides)
+        for name, value in _checked(values).items():
+            object.__setattr__(self, name, value)  # the one way in a frozen dataclass
 
     @classmethod
     def lsq(cls, weight_bits=4, activation_bits=4, first_last_bits=8, **settings):
@@ -121,20 +121,6 @@ class Recipe:
         Raises:
             ValueError: for an invalid expression, an unknown setting or a bad value.
         """
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError) as error:
-            raise ValueError(
-                f"Argument `pattern` must be a regular expression ({error}). "
-                f"Received: pattern={pattern!r}"
-            ) from error
-        unknown = sorted(set(settings) - set(SETTINGS))
-        if unknown or not settings:
-            raise ValueError(
-                f"An override takes the settings {', '.join(SETTINGS)}. "
-                f"Received: {', '.join(unknown) or 'none'}"
-            )
-        _check(settings)
         return dataclasses.replace(self, overrides=(*self.overrides, (pattern, settings)))
 
     def settings(self, path, is_end=False) -> LayerSettings:
@@ -174,7 +160,13 @@ class Recipe:
         Raises:
             ValueError: for an unknown key or a bad value.
         """
-        return cls.from_dict(json.loads(text))
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"Argument `text` must be JSON, as Recipe.to_json writes it: {error}"
+            ) from error
+        return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values):
@@ -184,17 +176,16 @@ class Recipe:
             ValueError: for an unknown key or a bad value.
         """
         known = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(values, dict):
+            raise ValueError(
+                f"A recipe is a dict with the keys {', '.join(known)}. Received: {values!r}"
+            )
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(
                 f"A recipe has the keys {', '.join(known)}. Received: {', '.join(unknown)}"
             )
-        values = dict(values)
-        overrides = values.pop("overrides", ())
-        recipe = cls(**values)
-        for pattern, settings in overrides:
-            recipe = recipe.override(pattern, **settings)
-        return recipe
+        return cls(**values)
 
     @classmethod
     def _make(cls, weight_bits, activation_bits, first_last_bits, weights, activations, settings):
@@ -210,10 +201,40 @@ class Recipe:
         )
 
 
-def _check(values):
-    for name in ("weight_bits", "activation_bits"):
-        if name in values:
-            check_num_bits(values[name], name)
+def _checked_override(override):
+    """Return the pair of an expression and its settings, checked."""
+    try:
+        pattern, settings = override
+        settings = dict(settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "Setting `overrides` must hold pairs of a regular expression and a dict of settings. "
+            f"Received: {override!r}"
+        ) from error
+    try:
+        if not isinstance(pattern, str):
+            raise TypeError("it is no string")
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f"Argument `pattern` must be a regular expression ({error}). "
+            f"Received: pattern={pattern!r}"
+        ) from error
+    unknown = sorted(set(settings) - set(SETTINGS))
+    if unknown or not settings:
+        raise ValueError(
+            f"An override takes the settings {', '.join(SETTINGS)}. "
+            f"Received: {', '.join(unknown) or 'none'}"
+        )
+    return pattern, _checked(settings)
+
+
+def _checked(values):
+    """Return `values` with widths as plain integers, so that they save as JSON."""
+    values = dict(values)
+    for name in WIDTHS & values.keys():
+        if name != "first_last_bits" or values[name] is not None:
+            values[name] = check_num_bits(values[name], name)
     schemes = {
         "weight_quantizer": KERNEL_SCHEMES,
         "activation_quantizer": ACTIVATION_SCHEMES,
@@ -230,3 +251,4 @@ def _check(values):
         raise ValueError(
             f"Setting `per_channel` must be True or False. Received: {values['per_channel']!r}"
         )
+    return values

@@ -161,7 +161,8 @@ def find_rule(layer) -> Rule:
             return rule
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(
-            what + "it is an operation (x + y, keras.ops) and no layer. Use the layer that does the "
+            what
+            + "it is an operation (x + y, keras.ops) and no layer. Use the layer that does the "
             "same, as keras.layers.Add."
         )
     if isinstance(layer, keras.Model):

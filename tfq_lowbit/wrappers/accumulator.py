@@ -10,6 +10,10 @@ import tensorflow as tf
 from tfq_lowbit.ste import round_ste
 
 
+# A smaller unit (a dead channel's, whose gamma decayed) counts as 0: `bias / unit` would overflow.
+SMALLEST_UNIT = 1e-30
+
+
 def bias_codes(bias, unit):
     """Return `round(bias / unit)`, 0 where a unit is 0.
 
@@ -20,9 +24,9 @@ def bias_codes(bias, unit):
     Returns:
         Integer-valued float32 of shape (channels,), with a straight-through gradient.
     """
-    return round_ste(tf.math.divide_no_nan(bias, unit))
+    return round_ste(tf.math.divide_no_nan(bias, tf.where(unit > SMALLEST_UNIT, unit, 0.0)))
 
 
 def round_bias(bias, unit):
     """Return the multiple of `unit` nearest to `bias`, and `bias` itself where a unit is 0."""
-    return tf.where(unit > 0.0, bias_codes(bias, unit) * unit, bias)
+    return tf.where(unit > SMALLEST_UNIT, bias_codes(bias, unit) * unit, bias)

@@ -28,9 +28,13 @@ class QuantizedAveragePooling2D(keras.layers.AveragePooling2D):
         1.0
     """
 
+    def __init__(self, pool_size=2, **kwargs):
+        # Keras would cast the grid to the type of the activations.
+        super().__init__(pool_size, **{"autocast": False, **kwargs})
+
     def call(self, inputs, input_grid=None):
         """Return the pooled tensor."""
-        average = super().call(inputs)
+        average = super().call(tf.cast(inputs, self.compute_dtype))
         if input_grid is None:
             return average
         step_size, zero_point = input_grid[0], int8_zero_point(input_grid[2])

@@ -37,11 +37,16 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
         TensorShape([1, 2])
     """
 
+    def __init__(self, **kwargs):
+        # Keras would cast step and grid to the type of the activations.
+        super().__init__(**{"autocast": False, **kwargs})
+
     def call(self, inputs, accumulator_step=None, input_grid=None, training=None, mask=None):
         """Return the normalized tensor."""
         if input_grid is not None:
             accumulator_step = range_step(step_size_of(input_grid), STANDALONE_CODE)
         if training or accumulator_step is None:
+            inputs = tf.cast(inputs, self.compute_dtype)
             return super().call(inputs, training=training, mask=mask)
         if self.axis not in (-1, len(inputs.shape) - 1):
             raise ValueError(

@@ -5,7 +5,6 @@ import numpy as np
 
 from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
 from tfq_lowbit.model import clamp_of
-from tfq_lowbit.wrappers import bias_codes
 
 
 def lower_wrapper(lowering, node):
@@ -18,10 +17,7 @@ def lower_wrapper(lowering, node):
         source = lowering.codes(edge, f"layer {node.name!r}")
     kernel = np.asarray(layer.kernel, np.float32)
     steps = np.asarray(wrapper.kernel_step_size())
-    bias = np.zeros_like(steps)
-    if layer.use_bias:
-        unit = source.grid.scale * steps
-        bias = np.asarray(bias_codes(np.asarray(layer.bias, np.float32), unit))
+    bias = np.asarray(layer.bias, np.float32) if layer.use_bias else np.zeros_like(steps)
     value = PendingKernel(
         node.name,
         node.output.shape,

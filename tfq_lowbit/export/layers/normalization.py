@@ -5,7 +5,7 @@ import numpy as np
 from tfq_lowbit.export.operators import Reshape
 from tfq_lowbit.export.pending import PendingMove
 from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
-from tfq_lowbit.wrappers import STANDALONE_CODE, batch_norm_affine, bias_codes
+from tfq_lowbit.wrappers import STANDALONE_CODE, batch_norm_affine
 
 
 def lower_batch_norm(lowering, node):
@@ -17,8 +17,7 @@ def lower_batch_norm(lowering, node):
     else:
         value = _standalone(lowering, node)
     multiplier, shift = (np.asarray(part) for part in batch_norm_affine(node.layer))
-    unit = np.abs(multiplier) * value.accumulator_step
-    value.fold(multiplier, shift, np.asarray(bias_codes(shift, unit)))
+    value.fold(multiplier, shift)
     lowering.values[node.output] = value
     if value.shape != node.output.shape:
 
@@ -41,4 +40,4 @@ def _standalone(lowering, node):
     codes = np.full((1, 1, channels, 1), STANDALONE_CODE)
     steps = np.full(channels, 1.0 / STANDALONE_CODE, np.float32)
     spec = KernelSpec("DEPTHWISE_CONV_2D")
-    return PendingKernel(node.name, shape, spec, source, codes, steps, np.zeros(channels))
+    return PendingKernel(node.name, shape, spec, source, codes, steps, np.zeros_like(steps))

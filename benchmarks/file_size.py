@@ -1,0 +1,166 @@
+"""Bytes of exported files by width, against the stock converter's files, and where they go.
+
+Networks with random weights, exported for the smallest file, first and last layers at 8 bits. The
+stock files are the converter's float file and its full-integer int8 file (calibrated). Latencies
+are LiteRT's with one thread, the files of a network in turns.
+
+    python -m benchmarks.file_size
+"""
+
+import argparse
+import collections
+import os
+import statistics
+import tempfile
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+
+import tfq_lowbit as tfq
+from benchmarks import networks
+from benchmarks.report import made_with, markdown_table, read_versions, write_result
+
+NETWORKS = {
+    "dense 784-1024-1024-1024-10": networks.dense_network,
+    "ResNet-18 (224)": networks.resnet18,
+    "VGG-16 (64)": networks.vgg16,
+    "MobileNetV2 (224)": networks.mobilenet_v2,
+}
+# Networks of which nearly all bytes are weights that the recipe takes to 4 bits.
+MOSTLY_WEIGHTS = tuple(NETWORKS)[:3]
+LARGEST_RATIO = 0.55
+BASE, PACKED = "W8A8", "W4A8"
+RECIPES = {
+    BASE: tfq.Recipe.lsq(8, 8),
+    PACKED: tfq.Recipe.lsq(4, 8),
+    "W4A8, first and last too": tfq.Recipe.lsq(4, 8, first_last_bits=None),
+    "W2A8": tfq.Recipe.lsq(2, 8),
+}
+KERNELS = {
+    schema.BuiltinOperator.CONV_2D,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D,
+    schema.BuiltinOperator.FULLY_CONNECTED,
+}
+PARTS = ("weights", "biases", "scales, zero points", "rest")
+# Bytes of a scale and a zero point, each one a channel in the file format.
+SCALE_BYTES, ZERO_POINT_BYTES = 4, 8
+PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
+
+
+def stock_float(model):
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def stock_int8(model, images):
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None]] for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    return converter.convert()
+
+
+def export(model, recipe, images, prefer="size"):
+    quantized = tfq.quantize_model(model, recipe, images)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.tflite")
+        tfq.export_tflite(quantized, path, prefer=prefer, verify_data=images[:1])
+        with open(path, "rb") as file:
+            return file.read()
+
+
+def make_files(build):
+    """Return a dict from name to the bytes of a file."""
+    model, images = networks.settled(build)
+    files = {"stock float": stock_float(model), "stock int8": stock_int8(model, images)}
+    for name, recipe in RECIPES.items():
+        files[name] = export(model, recipe, images)
+    files[f'{PACKED}, prefer="speed"'] = export(model, RECIPES[PACKED], images, "speed")
+    return files
+
+
+def count_parts(content):
+    """Return a dict from part to bytes; "rest" is operators, tensors, names and alignment."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    parts, seen = collections.Counter(), set()
+    for subgraph in model.subgraphs:
+        for operator in subgraph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            if max(code.builtinCode, code.deprecatedBuiltinCode) not in KERNELS:
+                continue
+            for part, index in zip(PARTS, operator.inputs[1:3]):
+                buffer = subgraph.tensors[index].buffer
+                if index >= 0 and buffer not in seen:
+                    seen.add(buffer)
+                    parts[part] += len(model.buffers[buffer].data)
+        for tensor in subgraph.tensors:
+            quantization = tensor.quantization
+            if quantization is not None and quantization.scale is not None:
+                parts["scales, zero points"] += SCALE_BYTES * len(quantization.scale)
+                parts["scales, zero points"] += ZERO_POINT_BYTES * len(quantization.zeroPoint)
+    parts["rest"] = len(content) - sum(parts.values())
+    return parts
+
+
+def time_files(files, rounds, repetitions=5):
+    """Return a dict from name to the median of blocks taken in turns, in milliseconds."""
+    times = {name: [] for name in files}
+    for _ in range(rounds):
+        for name, content in files.items():
+            timing = tfq.benchmark(content, 1, repetitions, warmup=2)
+            times[name].append(timing.median_ms)
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def rows_of(files, milliseconds):
+    rows = []
+    for name, content in files.items():
+        parts = count_parts(content)
+        rows.append(
+            (
+                name,
+                f"{len(content):,}",
+                f"{len(content) / len(files[BASE]):.3f}",
+                *(f"{parts[part]:,}" for part in PARTS),
+                f"{milliseconds[name]:.2f}",
+            )
+        )
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Bytes of exported files.")
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=7, help="blocks of each file's timing")
+    args = parser.parse_args()
+    sections, ratios = [], {}
+    for name in args.networks:
+        print(f"{name} ...", flush=True)
+        files = make_files(NETWORKS[name])
+        rows = rows_of(files, time_files(files, args.rounds))
+        table = markdown_table(("file", "bytes", f"x {BASE}", *PARTS, "ms"), rows)
+        sections.append(f"## {name}\n\n{table}")
+        ratios[name] = len(files[PACKED]) / len(files[BASE])
+    verdicts = [
+        f"- {name}: {ratios[name]:.3f}, {'met' if ratios[name] <= LARGEST_RATIO else 'not met'}"
+        if name in MOSTLY_WEIGHTS
+        else f"- {name}: {ratios[name]:.3f} (not mostly 4-bit weights: see its table)"
+        for name in args.networks
+    ]
+    write_result(
+        "file_size",
+        "Bytes of exported files",
+        "First and last layers at 8 bits where not said otherwise; packed weights for the smallest "
+        'file (`prefer="size"`) where not said otherwise. The parts are bytes; "rest" is '
+        "operators, tensors, names and alignment. Latency is LiteRT's, one thread, median.",
+        f"{PACKED} file as a fraction of the {BASE} file; asked for a model that is mostly "
+        f"weights: at most {LARGEST_RATIO}.\n\n" + "\n".join(verdicts),
+        *sections,
+        made_with("python -m benchmarks.file_size", read_versions(PACKAGES)),
+    )
+
+
+if __name__ == "__main__":
+    main()

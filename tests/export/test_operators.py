@@ -1,0 +1,360 @@
+"""Each operator alone: its `compute` equals LiteRT and the NumPy evaluator bit for bit.
+
+A new operator is some rows. Odd seeds draw scales that are powers of two, which makes ties, where
+rounding rules differ, frequent.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.evaluator import evaluate
+from tests.promise import run_litert
+from tfq_lowbit.export import operators, write_tflite
+from tfq_lowbit.export.arithmetic import FLOAT32_EXACT, accumulator_type
+from tfq_lowbit.export.program import Constant, FloatTensor, Grid, Program, Tensor
+from tfq_lowbit.targets import litert
+
+SEEDS = range(4)
+BATCH = 3  # the files are written for one
+CODE_RANGES = {"INT8": 127, "INT4": 7, "INT2": 1}
+
+
+class Draw:
+    """Random scales, grids and tensors for one case."""
+
+    def __init__(self, seed):
+        self.random = np.random.default_rng(seed)
+        self.powers = seed % 2 == 1
+
+    def scale(self, about=0.05):
+        exact = about * np.exp(self.random.uniform(-0.7, 0.7))
+        return np.float32(2.0 ** np.rint(np.log2(exact)) if self.powers else exact)
+
+    def grid(self, about=0.05, zero_point=None):
+        if zero_point is None:
+            zero_point = int(self.random.integers(-128, 128))
+        return Grid(self.scale(about), zero_point)
+
+    def tensor(self, *shape, name="input", **options):
+        return Tensor(name, (None, *shape), self.grid(**options))
+
+    def output(self, *shape, **options):
+        return self.tensor(*shape, name="output", **options)
+
+    def codes(self, shape):
+        return self.random.integers(-128, 128, shape).astype(np.int8)
+
+
+def out_size(source, size, stride, dilation, padding):
+    span = (size - 1) * dilation + 1
+    return -(-source // stride) if padding == "SAME" else (source - span) // stride + 1
+
+
+def spatial(source, window, strides=(1, 1), dilation=(1, 1), padding="VALID"):
+    """Returns the height and width of an output."""
+    axes = zip(source, window, strides, dilation, strict=True)
+    return [out_size(*axis, padding) for axis in axes]
+
+
+def weights(draw, shape, axis, source, kind="INT8", bias=2000):
+    """Returns filter and bias constants, one scale a channel."""
+    limit, channels = CODE_RANGES[kind], shape[axis]
+    codes = draw.random.integers(-limit, limit + 1, shape).astype(np.int8)
+    scales = np.array([draw.scale(0.02) for _ in range(channels)], np.float32)
+    biases = draw.random.integers(-bias, bias + 1, channels).astype(np.int32)
+    return (
+        Constant("filter", codes, kind, scales, axis=axis),
+        Constant("bias", biases, "INT32", source.grid.scale * scales),
+    )
+
+
+def output_of(draw, shape, source, filter, multiplier=None, zero_point=None):
+    """Returns an output whose scale suits the accumulator, or a given largest multiplier."""
+    depth = filter.values.size // len(filter.scales)
+    step = float(source.grid.scale * filter.scales.max())
+    about = step * 0.5 * CODE_RANGES[filter.type] * math.sqrt(depth)
+    if multiplier is not None:
+        grid = Grid(np.float32(step / multiplier), draw.grid().zero_point)
+    else:
+        grid = draw.grid(about, zero_point)
+    return Tensor("output", (None, *shape), grid)
+
+
+def conv(channels, size=(3, 3), image=(7, 6, 5), activation="NONE", groups=1, zero=None, **options):
+    def make(draw):
+        source = draw.tensor(*image, zero_point=zero)
+        shape = (channels, *size, image[2] // groups)
+        filter, bias = weights(draw, shape, 0, source)
+        shape = (*spatial(image[:2], size, **options), channels)
+        output = output_of(draw, shape, source, filter, zero_point=zero)
+        return operators.Conv2D("layer", source, filter, bias, output, activation, **options)
+
+    return make
+
+
+def depthwise(multiplier=1, size=(3, 3), image=(7, 6, 5), activation="NONE", zero=None, **options):
+    def make(draw):
+        source = draw.tensor(*image, zero_point=zero)
+        channels = multiplier * image[2]
+        filter, bias = weights(draw, (1, *size, channels), 3, source)
+        shape = (*spatial(image[:2], size, **options), channels)
+        output = output_of(draw, shape, source, filter, zero_point=zero)
+        return operators.DepthwiseConv2D(
+            "layer", source, filter, bias, output, activation, **options
+        )
+
+    return make
+
+
+def dense(depth, channels, kind="INT8", before=(), activation="NONE", bias=2000, multiplier=None):
+    def make(draw):
+        source = draw.tensor(*before, depth)
+        filter, biases = weights(draw, (channels, depth), 0, source, kind, bias)
+        output = output_of(draw, (*before, channels), source, filter, multiplier)
+        return operators.FullyConnected("layer", source, filter, biases, output, activation)
+
+    return make
+
+
+def large_sums(draw):
+    """Sums that no float32 holds, whose rounding to float32 is part of the arithmetic."""
+    source = draw.tensor(3000, zero_point=-128)
+    filter, bias = weights(draw, (7, 3000), 0, source, bias=2**26)
+    filter.values[:] = np.abs(filter.values) | 64
+    output = Tensor("output", (None, 7), Grid(np.float32(source.grid.scale * 0.02 * 400000), -100))
+    return operators.FullyConnected("layer", source, filter, bias, output)
+
+
+def add(left=0.05, right=0.05, output=0.05, activation="NONE", zero=None):
+    def make(draw):
+        sources = [
+            Tensor(name, (None, 5, 4, 3), draw.grid(about, zero))
+            for name, about in (("left", left), ("right", right))
+        ]
+        sums = draw.output(5, 4, 3, about=output, zero_point=zero)
+        return operators.Add("layer", *sources, sums, activation)
+
+    return make
+
+
+def requantize(about, output, activation="NONE", zero=None):
+    def make(draw):
+        source = draw.tensor(5, 4, 3, about=about, zero_point=zero)
+        target = draw.output(5, 4, 3, about=output, zero_point=zero)
+        return operators.Requantize("layer", source, target, activation)
+
+    return make
+
+
+def same_grid(shape, output_shape, build):
+    """Returns a row for an operator that keeps the grid."""
+
+    def make(draw):
+        source = draw.tensor(*shape)
+        return build(source, Tensor("output", (None, *output_shape), source.grid))
+
+    return make
+
+
+def bound(value, is_lower):
+    return same_grid((5, 3), (5, 3), lambda *ends: operators.Bound("layer", *ends, value, is_lower))
+
+
+def softmax(*shape, about):
+    def make(draw):
+        source = draw.tensor(*shape, about=about)
+        output = Tensor("output", source.shape, Grid(np.float32(1 / 256), -128))
+        return operators.Softmax("layer", source, output)
+
+    return make
+
+
+def pool(operator, window, strides, padding, image=(7, 8, 5)):
+    shape = (*spatial(image[:2], window, strides, padding=padding), image[2])
+    return same_grid(image, shape, lambda *ends: operator("layer", *ends, window, strides, padding))
+
+
+def mean(keep_dims, image=(7, 5, 11), **options):
+    def make(draw):
+        shape = (1, 1, image[2]) if keep_dims else image[2:]
+        return operators.Mean("layer", draw.tensor(*image), draw.output(*shape), keep_dims)
+
+    return make
+
+
+def slices(axis, begin, stride, count, image=(9, 8, 3)):
+    shape = list(image)
+    shape[axis - 1] = count
+    return same_grid(
+        image, shape, lambda *ends: operators.Slice("layer", *ends, axis, begin, stride)
+    )
+
+
+def concatenation(axis, sizes):
+    def make(draw):
+        grid, shapes = draw.grid(), [[4, 3, 5] for _ in sizes]
+        for shape, size in zip(shapes, sizes, strict=True):
+            shape[axis - 1] = size
+        parts = [Tensor(f"part{k}", (None, *shape), grid) for k, shape in enumerate(shapes)]
+        shape = shapes[0].copy()
+        shape[axis - 1] = sum(sizes)
+        return operators.Concatenation("layer", parts, Tensor("output", (None, *shape), grid), axis)
+
+    return make
+
+
+def reshape(draw):
+    return operators.Reshape("layer", draw.tensor(4, 3, 5), draw.output(12, 5))
+
+
+def pad(paddings):
+    shape = [size + sum(pair) for size, pair in zip((4, 5), paddings, strict=True)]
+    return same_grid(
+        (4, 5, 3), (*shape, 3), lambda *ends: operators.Pad("layer", *ends, paddings)
+    )
+
+
+def quantize(draw):
+    return operators.Quantize("layer", FloatTensor("input", (None, 7, 5)), draw.output(7, 5))
+
+
+def dequantize(draw):
+    return operators.Dequantize(
+        "layer", draw.tensor(7, 5), FloatTensor("output", (None, 7, 5))
+    )
+
+
+TABLE = {
+    "conv": conv(7),
+    "conv of one pixel": conv(9, (1, 1)),
+    "conv same": conv(8, padding="SAME"),
+    "conv even window same": conv(3, (2, 4), padding="SAME"),
+    "conv strided": conv(7, (3, 2), strides=(2, 2)),
+    "conv unequal strides same": conv(7, strides=(2, 1), padding="SAME"),
+    "conv stride beyond window": conv(5, (1, 2), strides=(3, 3)),
+    "conv dilated": conv(6, dilation=(2, 1)),
+    "conv dilated same": conv(6, dilation=(2, 3), padding="SAME"),
+    "conv in groups": conv(9, image=(7, 6, 6), groups=3),
+    "conv in groups strided same": conv(
+        4, image=(7, 6, 6), groups=2, strides=(2, 2), padding="SAME"
+    ),
+    "conv relu": conv(7, activation="RELU", padding="SAME"),
+    "conv relu6": conv(7, activation="RELU6"),
+    "conv zero points at the lower end": conv(7, zero=-128, padding="SAME", activation="RELU"),
+    "conv zero points at the upper end": conv(7, zero=127, padding="SAME"),
+    "depthwise": depthwise(),
+    "depthwise same strided": depthwise(strides=(2, 2), padding="SAME", image=(7, 6, 11)),
+    "depthwise multiplier": depthwise(2, padding="SAME", activation="RELU6"),
+    "depthwise multiplier 3 even window": depthwise(3, (2, 4), padding="SAME"),
+    "depthwise dilated": depthwise(dilation=(2, 2), padding="SAME"),
+    "depthwise unequal dilation": depthwise(dilation=(1, 2)),
+    "depthwise zero points at the upper end": depthwise(zero=127, padding="SAME"),
+    "depthwise of one pixel": depthwise(1, (1, 1), activation="RELU"),
+    "dense": dense(7, 5),
+    "dense relu": dense(33, 9, activation="RELU"),
+    "dense of a sequence": dense(7, 5, before=(4,)),
+    "dense of an image": dense(8, 3, "INT4", before=(4, 5)),
+    "dense int4": dense(34, 9, "INT4"),
+    "dense int4 one channel": dense(10, 1, "INT4", before=(20,), activation="RELU"),
+    "dense int2": dense(36, 9, "INT2"),
+    "dense int2 of a sequence": dense(12, 7, "INT2", before=(6,), activation="RELU"),
+    "dense large sums": large_sums,
+    "dense large biases": dense(9, 7, bias=2**30, multiplier=2.0**-23),
+    "dense tiny multipliers": dense(64, 7, bias=2**20, multiplier=2.0**-20),
+    "dense large multipliers": dense(4, 9, "INT2", bias=2, multiplier=255.0),
+    "add": add(),
+    "add relu": add(activation="RELU"),
+    "add relu6": add(activation="RELU6", output=0.04),
+    "add coarse to fine": add(output=0.001),
+    "add fine to coarse": add(output=2.0),
+    "add far apart": add(left=0.001, right=0.2),
+    "add zero points at the lower end": add(zero=-128),
+    "add zero points at the upper end": add(zero=127),
+    "requantize to finer": requantize(0.05, 0.03),
+    "requantize to coarser": requantize(0.05, 0.3),
+    "requantize far": requantize(0.05, 1.0),
+    "requantize relu": requantize(0.05, 0.06, "RELU"),
+    "requantize relu6": requantize(0.05, 0.06, "RELU6", zero=-128),
+    "maximum": bound(-30, True),
+    "minimum": bound(90, False),
+    "softmax": softmax(10, about=0.1),
+    "softmax of a sequence": softmax(4, 7, about=0.02),
+    "softmax of many classes": softmax(1000, about=0.05),
+    "softmax of an image": softmax(3, 4, 5, about=0.5),
+    "max pooling": pool(operators.MaxPool, (2, 2), (2, 2), "VALID"),
+    "max pooling same": pool(operators.MaxPool, (3, 2), (2, 1), "SAME"),
+    "max pooling stride beyond window": pool(operators.MaxPool, (1, 2), (2, 3), "VALID"),
+    "average pooling": pool(operators.AveragePool, (2, 2), (2, 2), "VALID"),
+    "average pooling same": pool(operators.AveragePool, (3, 4), (2, 1), "SAME"),
+    "average pooling large": pool(operators.AveragePool, (7, 8), (1, 1), "SAME"),
+    "mean": mean(False),
+    "mean keepdims": mean(True),
+    "mean of a large image": mean(False, (40, 41, 3)),
+    "reshape to another grid": reshape,
+    "pad": pad(((1, 2), (0, 3))),
+    "slice of rows": slices(1, 2, 1, 5),
+    "slice of columns": slices(2, 1, 1, 7),
+    "strided slice of rows": slices(1, 1, 2, 4),
+    "strided slice of columns": slices(2, 0, 3, 3),
+    "concatenation of channels": concatenation(3, (5, 1, 3)),
+    "concatenation of rows": concatenation(1, (2, 4)),
+    "concatenation of seven": concatenation(2, (1, 2, 3, 1, 2, 3, 1)),
+    "quantize": quantize,
+    "dequantize": dequantize,
+}
+
+
+def fed(draw, tensor):
+    """Returns codes, or reals of which many lie on ties and some outside of the grid."""
+    shape = (BATCH, *tensor.shape[1:])
+    if tensor.grid is not None:
+        return draw.codes(shape)
+    return (draw.random.integers(-40, 400, shape) / 64).astype(np.float32)
+
+
+def program_of(operator):
+    sources = [each for each in operator.inputs if not isinstance(each, Constant)]
+    return Program(
+        "one operator",
+        sources,
+        [operator.output],
+        [operator],
+        input_names=[source.name for source in sources],
+        output_names=["output_0"],
+    )
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_compute_equals_litert_and_the_evaluator(name):
+    levels = []
+    for seed in SEEDS:
+        draw = Draw(seed)
+        operator = TABLE[name](draw)
+        program = program_of(operator)
+        inputs = [fed(draw, tensor) for tensor in program.inputs]
+        content = write_tflite(program, litert)
+        (run,), (evaluated,) = run_litert(content, inputs), evaluate(content, inputs)
+        computed = operator.compute(*(tf.constant(each, tf.float32) for each in inputs))
+        np.testing.assert_array_equal(computed, run)
+        np.testing.assert_array_equal(evaluated, run)
+        levels.append(len(np.unique(run)))
+    assert max(levels) > 2, "only saturated codes: the test could not fail"
+
+
+def test_every_operator_is_in_the_table():
+    draw = Draw(0)
+    made = {type(row(draw)).__name__ for row in TABLE.values()}
+    assert made == set(operators.__all__) - {"KernelOperator"}
+
+
+def test_sums_beyond_float32_are_added_in_float64():
+    assert accumulator_type(FLOAT32_EXACT - 1) is tf.float32
+    assert accumulator_type(FLOAT32_EXACT) is tf.float64
+    operator = large_sums(Draw(0))
+    codes = np.full((1, 3000), 127, np.int8)
+    centered = codes.astype(np.int64) - operator.source.grid.zero_point
+    total = centered @ operator.filter.values.T.astype(np.int64) + operator.bias.values
+    assert total.max() > FLOAT32_EXACT and np.any(total % 2)

@@ -1,0 +1,166 @@
+import keras
+import pytest
+
+from tfq_lowbit.model import Clamp, Role, activation_name, clamp_of, find_rule, has_softmax
+from tfq_lowbit.model.rules import RULES
+
+layers = keras.layers
+
+
+def built(layer, rank=4):
+    """Returns the layer, built: batch normalization only then knows its rank."""
+    layer.build((None, *(4,) * (rank - 1)))
+    return layer
+
+
+# Name: (layer, role).
+TAKEN = {
+    "Conv2D": (lambda: layers.Conv2D(2, 3), Role.KERNEL),
+    "Conv2D relu": (lambda: layers.Conv2D(2, 3, activation="relu"), Role.KERNEL),
+    "Conv2D in groups": (lambda: layers.Conv2D(2, 3, groups=2), Role.KERNEL),
+    "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(3, activation="relu6"), Role.KERNEL),
+    "Dense": (lambda: layers.Dense(2), Role.KERNEL),
+    "Dense softmax": (lambda: layers.Dense(2, activation="softmax"), Role.KERNEL),
+    "BatchNormalization": (lambda: built(layers.BatchNormalization()), Role.BATCH_NORM),
+    "BatchNormalization axis 3": (
+        lambda: built(layers.BatchNormalization(axis=3)),
+        Role.BATCH_NORM,
+    ),
+    "BatchNormalization rank 2": (
+        lambda: built(layers.BatchNormalization(axis=1), rank=2),
+        Role.BATCH_NORM,
+    ),
+    "ReLU": (lambda: layers.ReLU(), Role.ACTIVATION),
+    "ReLU max 6": (lambda: layers.ReLU(6.0), Role.ACTIVATION),
+    "Activation relu": (lambda: layers.Activation("relu"), Role.ACTIVATION),
+    "Activation relu6": (lambda: layers.Activation("relu6"), Role.ACTIVATION),
+    "Activation linear": (lambda: layers.Activation("linear"), Role.ACTIVATION),
+    "Activation softmax": (lambda: layers.Activation("softmax"), Role.SOFTMAX),
+    "Softmax": (lambda: layers.Softmax(), Role.SOFTMAX),
+    "Add": (lambda: layers.Add(), Role.COMBINE),
+    "Concatenate": (lambda: layers.Concatenate(), Role.CONCATENATE),
+    "GlobalAveragePooling2D": (lambda: layers.GlobalAveragePooling2D(keepdims=True), Role.MEAN),
+    "AveragePooling2D": (lambda: layers.AveragePooling2D(2), Role.AVERAGE_POOL),
+    "MaxPooling2D": (lambda: layers.MaxPooling2D(), Role.MAX_POOL),
+    "ZeroPadding2D": (lambda: layers.ZeroPadding2D(), Role.SHAPE),
+    "Flatten": (lambda: layers.Flatten(), Role.SHAPE),
+    "Reshape": (lambda: layers.Reshape((2, 2)), Role.SHAPE),
+    "Dropout": (lambda: layers.Dropout(0.5), Role.SHAPE),
+    "Rescaling": (lambda: layers.Rescaling(1 / 255, offset=-0.5), Role.RESCALING),
+}
+
+
+class MyDense(layers.Dense):
+    pass
+
+
+def double(values):
+    return 2 * values
+
+
+FIRST = {"data_format": "channels_first"}
+# Name: (layer, its class, words of the reason).
+REFUSED = {
+    "Conv2D tanh": (lambda: layers.Conv2D(2, 3, activation="tanh"), "Conv2D", "'tanh'.*relu6"),
+    "Dense own activation": (lambda: layers.Dense(2, activation=double), "Dense", "'double'"),
+    "Dense activity": (
+        lambda: layers.Dense(2, activity_regularizer="l2"),
+        "Dense",
+        "activity_regularizer.*None",
+    ),
+    "Conv2D channels": (lambda: layers.Conv2D(2, 3, **FIRST), "Conv2D", "channels_last"),
+    "DepthwiseConv2D channels": (
+        lambda: layers.DepthwiseConv2D(3, **FIRST),
+        "DepthwiseConv2D",
+        "'channels_first'",
+    ),
+    "BatchNormalization axis": (
+        lambda: built(layers.BatchNormalization(axis=1)),
+        "BatchNormalization",
+        "axis must be the last one, received 1",
+    ),
+    "ReLU slope": (lambda: layers.ReLU(negative_slope=0.1), "ReLU", "only max_value"),
+    "ReLU threshold": (lambda: layers.ReLU(threshold=0.1), "ReLU", "only max_value"),
+    "ReLU max": (lambda: layers.ReLU(4), "ReLU", "None or 6, received 4"),
+    "Activation": (lambda: layers.Activation("gelu"), "Activation", "'gelu'.*softmax"),
+    "Softmax axis": (lambda: layers.Softmax(axis=1), "Softmax", "-1, received 1"),
+    "Concatenate batch": (lambda: layers.Concatenate(axis=0), "Concatenate", "batch"),
+    "Mean channels": (
+        lambda: layers.GlobalAveragePooling2D(**FIRST),
+        "GlobalAveragePooling2D",
+        "channels_last",
+    ),
+    "AveragePooling2D": (
+        lambda: layers.AveragePooling2D(2, **FIRST),
+        "AveragePooling2D",
+        "channels_last",
+    ),
+    "MaxPooling2D": (lambda: layers.MaxPooling2D(**FIRST), "MaxPooling2D", "channels_last"),
+    "ZeroPadding2D": (lambda: layers.ZeroPadding2D(**FIRST), "ZeroPadding2D", "channels_last"),
+    "Flatten": (lambda: layers.Flatten(**FIRST), "Flatten", "channels_last"),
+    "Rescaling by channel": (lambda: layers.Rescaling([1.0, 2.0]), "Rescaling", "`scale`.*one"),
+    "Rescaling negative": (lambda: layers.Rescaling(-1.0), "Rescaling", "`scale`.*positive.*-1.0"),
+    "unknown": (lambda: layers.LSTM(2), "LSTM", "the layers that can are .*Conv2D.*Softmax"),
+    "subclass": (lambda: MyDense(2), "MyDense", "the layers that can are"),
+    "leaky": (lambda: layers.LeakyReLU(), "LeakyReLU", "the layers that can are"),
+    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(2, 3), "Conv2DTranspose", "that can are"),
+    "nested": (lambda: keras.Sequential([layers.Dense(2)]), "Sequential", "nested models"),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_layer_has_its_role(name):
+    make, role = TAKEN[name]
+    layer = make()
+    rule = find_rule(layer)
+    assert rule.role is role and rule.layer_class is type(layer)
+
+
+def test_every_rule_is_tested_and_stands_once():
+    classes = [rule.layer_class for rule in RULES]
+    assert len(classes) == len(set(classes))
+    assert {make().__class__ for make, _ in TAKEN.values()} == set(classes)
+    assert {role for _, role in TAKEN.values()} == set(Role)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refusal_names_layer_class_and_reason(name):
+    make, class_name, reason = REFUSED[name]
+    layer = make()
+    layer.name = "mine"
+    words = rf"^Layer 'mine' \({class_name}\) cannot be quantized: .*{reason}.*\.$"
+    with pytest.raises(ValueError, match=words):
+        find_rule(layer)
+
+
+def test_every_reason_to_refuse_is_tested():
+    never_refused = {"Add", "Reshape", "Dropout"}
+    classes = {rule.layer_class.__name__ for rule in RULES}
+    assert classes - never_refused <= {class_name for _, class_name, _ in REFUSED.values()}
+
+
+def test_an_operation_that_is_no_layer_is_refused_with_the_way_out():
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, inputs + inputs)
+    with pytest.raises(ValueError, match="'add.*' .Add. cannot .* operation .*keras.layers.Add"):
+        find_rule(model.operations[-1])
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "clamp"),
+    [
+        (layers.ReLU(), "linear", Clamp(0.0, None)),
+        (layers.ReLU(6), "linear", Clamp(0.0, 6.0)),
+        (layers.Activation("relu"), "relu", Clamp(0.0, None)),
+        (layers.Activation(keras.activations.relu6), "relu6", Clamp(0.0, 6.0)),
+        (layers.Dense(2), "linear", Clamp(None, None)),
+        (layers.Dense(2, "relu"), "relu", Clamp(0.0, None)),
+        (layers.Dense(2, "softmax"), "softmax", Clamp(None, None)),
+        (layers.Dense(2, double), "double", Clamp(None, None)),
+        (layers.Flatten(), "linear", Clamp(None, None)),
+    ],
+)
+def test_activations_have_names_and_bounds(layer, name, clamp):
+    assert activation_name(layer) == name
+    assert clamp_of(layer) == clamp
+    assert has_softmax(layer) == (name == "softmax")
