@@ -25,8 +25,8 @@ FILTERS = (16, 32, 64)
 NUM_CLASSES = 10
 BATCH_SIZE = 128
 FLOAT_LEARNING_RATE = 3e-3
-# LSQ's authors fine-tune 2 to 4 bits at a tenth of the float rate (section 3 of the paper).
-FINE_TUNING_LEARNING_RATE = 3e-4
+# The demo's; LSQ's authors fine-tune 2 to 4 bits at a tenth of the float rate.
+FINE_TUNING_LEARNING_RATE = 5e-4
 EPOCHS = 5
 SEEDS = (0, 1, 2)
 NUM_CALIBRATION = 256

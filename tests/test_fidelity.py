@@ -192,7 +192,9 @@ def sum_of_three():
 
 def average_pooling_same():
     x = layers.AveragePooling2D(3, strides=2, padding="same")
-    return chain(conv(activation="relu"), x, conv(6), layers.AveragePooling2D((2, 1), 1), conv(3, 1))
+    return chain(
+        conv(activation="relu"), x, conv(6), layers.AveragePooling2D((2, 1), 1), conv(3, 1)
+    )
 
 
 NETS = {

@@ -1,5 +1,7 @@
 """A quantized model is a plain Keras model: it trains, saves, loads, clones and ships."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -19,14 +21,17 @@ RECIPES = {
 }
 
 
-def images(count=96, seed=0):
-    return np.random.default_rng(seed).normal(size=(count, *IMAGE)).astype(np.float32)
+PATTERNS = np.random.default_rng(1).normal(size=(3, *IMAGE)).astype(np.float32)
 
 
-def labels(x, classes=3, seed=1):
-    flat = x.reshape(len(x), -1)
-    scores = flat @ np.random.default_rng(seed).normal(size=(flat.shape[1], classes))
-    return np.argmax(scores, axis=1)
+def labels(count=64, seed=0):
+    return np.random.default_rng(seed).integers(0, 3, count)
+
+
+def images(count=64, seed=0):
+    """Returns noisy patterns, one a label."""
+    noise = np.random.default_rng(seed + 1).normal(size=(count, *IMAGE)).astype(np.float32)
+    return PATTERNS[labels(count, seed)] + 0.5 * noise
 
 
 def residual():
@@ -56,7 +61,7 @@ def two_by_two(structure):
     left, right = keras.Input(IMAGE, name="left"), keras.Input(IMAGE, name="right")
     conv = layers.Conv2D(6, 3, activation="relu", name="conv")
     x = layers.Flatten()(layers.Concatenate()([conv(left), conv(right)]))
-    one, other = layers.Dense(3, name="one")(x), layers.Dense(2, name="other")(x)
+    one, other = layers.Dense(3, name="one")(x), layers.Dense(3, name="other")(x)
     if structure is dict:
         return keras.Model({"left": left, "right": right}, {"one": one, "other": other})
     return keras.Model([left, right], [one, other])
@@ -76,19 +81,39 @@ def compiled(model, **options):
 
 
 def fit(model, epochs=1, seed=0):
-    x = images(seed=seed)
     # Not shuffled: two trainings are then the same numbers.
-    history = model.fit(x, labels(x), batch_size=16, epochs=epochs, verbose=0, shuffle=False)
+    options = dict(batch_size=16, epochs=epochs, verbose=0, shuffle=False)
+    history = model.fit(images(seed=seed), labels(seed=seed), **options)
     return history.history["loss"]
 
 
 def lowers_the_loss(losses):
-    return np.all(np.isfinite(losses)) and losses[-1] < 0.9 * losses[0]
+    return np.all(np.isfinite(losses)) and losses[-1] < 0.8 * losses[0]
 
 
 def assert_same(one, other):
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+@pytest.fixture(scope="module")
+def trained_file(tmp_path_factory):
+    """A trained model in a file, with its optimizer."""
+    model = compiled(quantized())
+    fit(model)
+    path = tmp_path_factory.mktemp("trained") / "trained.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def trained(trained_file):
+    return keras.models.load_model(trained_file)
+
+
+def plain(config):
+    """Returns a config as a file holds it: tuples are lists."""
+    return json.dumps(config, sort_keys=True)
 
 
 def assert_same_codes(one, other):
@@ -103,24 +128,24 @@ def assert_same_codes(one, other):
 def test_fit_lowers_the_loss(recipe):
     model = compiled(quantized(recipe=recipe))
     before = model.get_weights()
-    assert lowers_the_loss(fit(model, epochs=4))
+    assert lowers_the_loss(fit(model, epochs=3))
     assert any(np.any(one != two) for one, two in zip(before, model.get_weights(), strict=True))
 
 
 def test_a_sequential_model_trains():
-    assert lowers_the_loss(fit(compiled(quantized(sequential())), epochs=4))
+    assert lowers_the_loss(fit(compiled(quantized(sequential())), epochs=3))
 
 
 def test_training_starts_without_calibration():
     model = compiled(tfq.quantize_model(sequential(), RECIPES["lsq"]))
-    assert lowers_the_loss(fit(model, epochs=4))
+    assert lowers_the_loss(fit(model, epochs=3))
     assert tfq.integer_weights(model)
 
 
 @pytest.mark.parametrize("structure", [list, dict])
 def test_several_inputs_and_outputs_train(structure):
     left, right = images(), images(seed=5)
-    data, targets = [left, right], [labels(left), labels(right, classes=2)]
+    data, targets = [left, right], [labels(), labels(seed=5)]
     loss = [scores_loss(), scores_loss()]
     if structure is dict:
         data = {"left": left, "right": right}
@@ -138,13 +163,11 @@ def test_several_inputs_and_outputs_train(structure):
 def test_a_tape_gives_every_variable_a_gradient():
     model, x = quantized(), 3 * images()  # wider than the data of calibration: some is clipped
     with tf.GradientTape() as tape:
-        loss = scores_loss()(labels(x), model(x, training=True))
+        loss = scores_loss()(labels(), model(x, training=True))
     gradients = tape.gradient(loss, model.trainable_variables)
-    assert {"step_size", "kernel", "bias", "gamma"} <= {each.name for each in model.variables}
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None and np.all(np.isfinite(gradient)), variable.path
-        # A last grid too wide to clip has a step size without a gradient only by chance.
-        assert np.any(gradient != 0) or variable.name == "beta", variable.path
+        assert np.any(gradient != 0), variable.path
 
 
 def test_a_loop_of_ones_own_trains():
@@ -154,7 +177,7 @@ def test_a_loop_of_ones_own_trains():
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            loss = loss_of(labels(x), model(x, training=True))
+            loss = loss_of(labels(), model(x, training=True))
         variables = model.trainable_variables
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
@@ -177,7 +200,7 @@ def mixed_float16():
 def test_mixed_precision_trains_saves_and_exports(mixed_float16, tmp_path):
     model = compiled(quantized())
     assert model.get_layer("stem").layer.compute_dtype == "float16"
-    assert lowers_the_loss(fit(model, epochs=4))
+    assert lowers_the_loss(fit(model, epochs=3))
     assert {weight.dtype for weight in model.weights} == {"float32"}
     model.save(tmp_path / "model.keras")
     restored = keras.models.load_model(tmp_path / "model.keras")
@@ -200,46 +223,46 @@ def test_a_saved_model_predicts_and_trains_on_as_if_it_had_not_been_saved(recipe
     fit(model)
     model.save(tmp_path / "model.keras")
     restored = keras.models.load_model(tmp_path / "model.keras")
-    assert restored.get_config() == model.get_config()
+    assert plain(restored.get_config()) == plain(model.get_config())
     assert_same(restored.get_weights(), model.get_weights())
     np.testing.assert_array_equal(restored(images(8, seed=3)), model(images(8, seed=3)))
     # The optimizer came along: the same batches give the same numbers.
-    assert fit(restored, epochs=2) == fit(model, epochs=2)
+    assert fit(restored) == fit(model)
     assert_same(restored.get_weights(), model.get_weights())
 
 
-def test_a_weights_file_restores_everything_into_a_fresh_model(tmp_path):
-    model = compiled(quantized())
-    fit(model)
-    model.save_weights(tmp_path / "model.weights.h5")
+def test_a_weights_file_restores_everything_into_a_fresh_model(trained, tmp_path):
+    trained.save_weights(tmp_path / "model.weights.h5")
     fresh = tfq.quantize_model(residual(), RECIPES["lsq"])  # not calibrated
     fresh.load_weights(tmp_path / "model.weights.h5")
-    assert_same(fresh.get_weights(), model.get_weights())
-    np.testing.assert_array_equal(fresh(images(8, seed=3)), model(images(8, seed=3)))
-    assert_same_codes(tfq.integer_weights(fresh), tfq.integer_weights(model))
+    assert_same(fresh.get_weights(), trained.get_weights())
+    np.testing.assert_array_equal(fresh(images(8, seed=3)), trained(images(8, seed=3)))
+    assert_same_codes(tfq.integer_weights(fresh), tfq.integer_weights(trained))
     # What the file holds counts as calibrated: the first batch does not start over.
     fresh(images(8, seed=4), training=True)
-    steps = [each for each in fresh.weights if each.name in ("step_size", "calibrated")]
-    trained = [each for each in model.weights if each.name in ("step_size", "calibrated")]
-    assert_same(steps, trained)
+    quantizers = [layer for layer in fresh.layers if isinstance(layer, tfq.QuantizeActivation)]
+    for layer in quantizers:
+        assert_same(layer.get_weights(), trained.get_layer(layer.name).get_weights())
 
 
-def test_config_and_clone_build_the_same_model():
-    model = compiled(quantized())
-    fit(model)
-    for copy in (keras.Model.from_config(model.get_config()), keras.models.clone_model(model)):
-        assert copy.get_config() == model.get_config()
-        copy.set_weights(model.get_weights())
-        np.testing.assert_array_equal(copy(images(8)), model(images(8)))
-        assert_same_codes(tfq.integer_weights(copy), tfq.integer_weights(model))
-        calls = [node for node in tfq.summary(copy).layers if node.name.startswith("shared")]
-        assert len(calls) == 2
+def test_config_and_clone_build_the_same_model(trained):
+    for copy in (
+        keras.Model.from_config(trained.get_config()),
+        keras.models.clone_model(trained),
+    ):
+        assert plain(copy.get_config()) == plain(trained.get_config())
+        copy.set_weights(trained.get_weights())
+        np.testing.assert_array_equal(copy(images(8)), trained(images(8)))
+        assert_same_codes(tfq.integer_weights(copy), tfq.integer_weights(trained))
+        calls = [row.name for row in tfq.summary(copy).layers]
+        assert calls == ["stem", "shared", "shared_1", "scores"]
 
 
-def test_a_trained_model_survives_save_load_training_and_export_with_the_same_codes(tmp_path):
+def test_a_trained_model_survives_save_load_training_and_export_with_the_same_codes(
+    trained, tmp_path
+):
     """Twins, one saved and loaded in between, ship the same integers and the same file."""
-    stays = compiled(quantized())
-    fit(stays)
+    stays = trained
     stays.save(tmp_path / "between.keras")
     moves = keras.models.load_model(tmp_path / "between.keras")
     assert_same_codes(tfq.integer_weights(moves), tfq.integer_weights(stays))
@@ -267,18 +290,15 @@ def test_a_trained_model_survives_save_load_training_and_export_with_the_same_co
     assert fidelity.is_exact and fidelity.num_samples == 8
 
 
-def test_exporting_leaves_the_model_ready_to_train(tmp_path):
-    model = compiled(quantized())
-    fit(model)
-    weights = model.get_weights()
-    tfq.export_tflite(model, tmp_path / "model.tflite", verify_data=images(4))
-    assert_same(model.get_weights(), weights)
-    assert np.isfinite(fit(model)[0])
+def test_exporting_leaves_the_model_ready_to_train(trained, tmp_path):
+    weights, optimizer = trained.get_weights(), trained.optimizer
+    tfq.export_tflite(trained, tmp_path / "model.tflite", verify_data=images(4))
+    assert_same(trained.get_weights(), weights)
+    assert trained.optimizer is optimizer
+    assert np.isfinite(fit(trained)[0])
 
 
-def test_evaluation_is_what_predict_computes_whatever_the_batch():
-    model = compiled(quantized())
-    fit(model)
+def test_a_prediction_does_not_depend_on_the_rest_of_its_batch(trained):
     x = images(20, seed=9)
-    whole, parts = model.predict(x, verbose=0), model.predict(x, batch_size=3, verbose=0)
+    whole, parts = trained.predict(x, verbose=0), trained.predict(x, batch_size=3, verbose=0)
     np.testing.assert_array_equal(whole, parts)

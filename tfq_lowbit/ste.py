@@ -43,6 +43,28 @@ def replace_ste(values, replacement):
     return tf.identity(replacement), lambda upstream: (upstream, tf.zeros_like(replacement))
 
 
+@tf.custom_gradient
+def relative_ste(ratio, reference):
+    """Return `ratio * reference`, with a gradient that moves the product by descent on the ratio.
+
+    Forward: `y = ratio * reference`.
+    Backward: `dy/dratio = 1 / reference`, `dy/dreference = 0`: a step of the ratio by
+    `-lr * upstream / reference` moves `y` by `-lr * upstream`.
+
+    Args:
+        ratio: float32 tensor.
+        reference: float32 tensor of the same shape, not 0.
+
+    Returns:
+        The product.
+    """
+
+    def gradient(upstream):
+        return tf.math.divide_no_nan(upstream, reference), tf.zeros_like(reference)
+
+    return ratio * reference, gradient
+
+
 def clipped_round_ste(values, step_size, q_min, q_max):
     """Quantize on a fixed grid; gradients pass inside the clipping range only.
 

@@ -212,9 +212,7 @@ def reshape(draw):
 
 def pad(paddings):
     shape = [size + sum(pair) for size, pair in zip((4, 5), paddings, strict=True)]
-    return same_grid(
-        (4, 5, 3), (*shape, 3), lambda *ends: operators.Pad("layer", *ends, paddings)
-    )
+    return same_grid((4, 5, 3), (*shape, 3), lambda *ends: operators.Pad("layer", *ends, paddings))
 
 
 def quantize(draw):
@@ -222,9 +220,7 @@ def quantize(draw):
 
 
 def dequantize(draw):
-    return operators.Dequantize(
-        "layer", draw.tensor(7, 5), FloatTensor("output", (None, 7, 5))
-    )
+    return operators.Dequantize("layer", draw.tensor(7, 5), FloatTensor("output", (None, 7, 5)))
 
 
 TABLE = {

@@ -70,7 +70,9 @@ def test_an_operator_has_its_code_and_version_and_the_file_its_runtime(name):
 
 
 def test_the_table_of_versions_holds_every_operator_and_version():
-    found = {(operator, *litert.find_version(*key)) for key in litert.VERSIONS for operator in key[:1]}
+    found = {
+        (operator, *litert.find_version(*key)) for key in litert.VERSIONS for operator in key[:1]
+    }
     assert found == set(VERSIONS.values())
 
 

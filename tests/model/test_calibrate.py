@@ -29,7 +29,7 @@ def one_input():
 
 def step_sizes(qmodel):
     return {
-        layer.name: float(layer.quantizer.step_size.numpy())
+        layer.name: float(layer.quantizer.step_size.value.numpy())
         for layer in qmodel.layers
         if isinstance(layer, tfq.QuantizeActivation)
     }
@@ -96,7 +96,7 @@ def test_a_step_is_what_its_rule_gives_for_the_float_activations():
     values = wrapper.apply(LEFT).numpy().reshape(-1, 1)
     values = np.concatenate([values, [[values.min()], [values.max()]]])
     expected = get_rule("mse")(values, 0, 15).numpy()
-    found = qmodel.get_layer("hidden_quantizer").quantizer.step_size.numpy()
+    found = qmodel.get_layer("hidden_quantizer").quantizer.step_size.value.numpy()
     np.testing.assert_allclose(found, expected[0], rtol=1e-5)
 
 
@@ -142,10 +142,10 @@ def test_wrapped_layers_are_calibrated_inside_and_out():
     model = keras.Sequential([keras.Input((4,)), wrapper])
     tfq.calibrate(model, LEFT)
     expected = max(LEFT.max() / 127, LEFT.min() / -128)
-    np.testing.assert_allclose(wrapper.input_quantizer.step_size, expected, rtol=1e-6)
+    np.testing.assert_allclose(wrapper.input_quantizer.step_size.value, expected, rtol=1e-6)
     outputs = wrapper.apply(LEFT).numpy()
     expected = max(outputs.max() / 127, outputs.min() / -128)
-    np.testing.assert_allclose(wrapper.output_quantizer.step_size, expected, rtol=1e-5)
+    np.testing.assert_allclose(wrapper.output_quantizer.step_size.value, expected, rtol=1e-5)
 
 
 def test_dropout_and_statistics_of_batch_normalization_rest():

@@ -233,7 +233,7 @@ def test_relu6_behind_a_quantizer_stays_on_its_grid():
     data = 4 * draw(64, 4)
     qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(8, 5), data)
     relu = keras.Model(qmodel.input, qmodel.get_layer("relu_snap").output)(data).numpy()
-    step = qmodel.get_layer("dense_quantizer").quantizer.step_size.numpy()
+    step = qmodel.get_layer("dense_quantizer").quantizer.step_size.value.numpy()
     np.testing.assert_array_equal(relu, np.rint(relu / step) * step)
     assert relu.max() <= 6 + step / 2
 
@@ -254,8 +254,8 @@ def test_recipe_and_overrides_reach_the_layers():
     }
     assert type(kernels["pointwise"]) is tfq.quantizers.TWN
     assert type(kernels["side"]) is tfq.quantizers.UniformAffine
-    assert kernels["side"].step_size.shape == (1, 1, 1, 2)
-    assert kernels["depthwise"].step_size.shape == () and kernels["depthwise"].init == "mse"
+    assert kernels["side"].step_size.value.shape == (1, 1, 1, 2)
+    assert kernels["depthwise"].step_size.value.shape == () and kernels["depthwise"].init == "mse"
     assert all(quantizer.narrow_range for quantizer in kernels.values())
     assert qmodel.get_layer("stem_relu_quantizer").quantizer.num_bits == 5
 

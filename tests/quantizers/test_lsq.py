@@ -17,9 +17,11 @@ def run(quantizer, values, upstream):
         tape.watch(values)
         outputs = quantizer(values)
     gradients = tape.gradient(
-        outputs, [values, quantizer.step_size.value], tf.constant(upstream, tf.float32)
+        outputs, [values, quantizer.step_size.ratio.value], tf.constant(upstream, tf.float32)
     )
-    return [outputs.numpy(), *(gradient.numpy() for gradient in gradients)]
+    # The optimizer sees the ratio to a reference: its gradient is that of the step divided by it.
+    to_step = gradients[1] * quantizer.step_size.reference
+    return [outputs.numpy(), gradients[0].numpy(), to_step.numpy()]
 
 
 def closed_form(values, step, q_min, q_max, upstream, scale, axes):

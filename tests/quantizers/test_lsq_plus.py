@@ -12,12 +12,16 @@ TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 def run(quantizer, values, upstream):
     values = tf.constant(values, tf.float32)
-    variables = [quantizer.step_size.value, quantizer.offset.value]
+    numbers = [quantizer.step_size, quantizer.offset]
+    variables = [number.ratio.value for number in numbers]
     with tf.GradientTape() as tape:
         tape.watch(values)
         outputs = quantizer(values)
     gradients = tape.gradient(outputs, [values, *variables], tf.constant(upstream, tf.float32))
-    return [outputs.numpy(), *(gradient.numpy() for gradient in gradients)]
+    to_numbers = [
+        gradient * number.reference for gradient, number in zip(gradients[1:], numbers, strict=True)
+    ]
+    return [outputs.numpy(), gradients[0].numpy(), *(each.numpy() for each in to_numbers)]
 
 
 @pytest.mark.parametrize("num_bits", [2, 4, 8])

@@ -14,9 +14,10 @@ def run(quantizer, values, upstream):
         tape.watch(values)
         outputs = quantizer(values)
     gradients = tape.gradient(
-        outputs, [values, quantizer.alpha.value], tf.constant(upstream, tf.float32)
+        outputs, [values, quantizer.alpha.ratio.value], tf.constant(upstream, tf.float32)
     )
-    return [outputs.numpy(), *(gradient.numpy() for gradient in gradients)]
+    to_alpha = gradients[1] * quantizer.alpha.reference
+    return [outputs.numpy(), gradients[0].numpy(), to_alpha.numpy()]
 
 
 def with_alpha(num_bits, signed, alpha):
@@ -83,7 +84,8 @@ def test_the_penalty_on_alpha_joins_the_loss_and_its_gradient():
         model(np.zeros((1, 3), np.float32))
         loss = tf.add_n(model.losses)
     np.testing.assert_allclose(loss, 0.01 * 9.0, rtol=1e-6)
-    np.testing.assert_allclose(tape.gradient(loss, quantizer.alpha.value), 0.06, rtol=1e-6)
+    to_ratio = tape.gradient(loss, quantizer.alpha.ratio.value)
+    np.testing.assert_allclose(to_ratio * quantizer.alpha.reference, 0.06, rtol=1e-6)
 
 
 def test_without_a_penalty_there_is_no_loss():

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfq_lowbit import quantizers, wrappers
+from tfq_lowbit.calibration import get_rule
 
 layers = keras.layers
 
@@ -116,7 +117,7 @@ def test_a_tape_gives_gradients_for_kernel_bias_and_step_sizes(name, scheme):
         loss = tf.reduce_sum(tf.square(wrapper(3 * draw(name, seed=1), training=True)))
     variables = wrapper.trainable_variables
     names = {variable.name for variable in variables}
-    learned = {"step_size"} if scheme == "LSQ" else {"alpha"}
+    learned = {"step_size_ratio"} if scheme == "LSQ" else {"alpha_ratio"}
     assert names == {"kernel", *learned} | ({"bias"} if wrapper.layer.use_bias else set())
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         assert gradient.shape == variable.shape
@@ -314,10 +315,8 @@ def test_the_symbolic_shape_is_the_real_one(name):
 def test_the_kernel_step_is_set_from_the_kernel_when_the_layer_is_built():
     wrapper = wrappers.LSQ(layers.Dense(4))
     wrapper.build((None, 5))
-    magnitude = np.abs(wrapper.layer.kernel.numpy()).mean(0, keepdims=True)
-    np.testing.assert_allclose(
-        wrapper.kernel_quantizer.step_size, 2 * magnitude / np.sqrt(7), rtol=1e-6
-    )
+    expected = get_rule("mse")(wrapper.layer.kernel, -7, 7)
+    np.testing.assert_array_equal(wrapper.kernel_quantizer.step_size.numpy()[0], expected)
     assert not wrapper.input_quantizer.is_calibrated
 
 

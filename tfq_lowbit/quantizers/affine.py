@@ -75,7 +75,7 @@ class UniformAffine(Quantizer):
 
     def scheme_build(self, step_shape):
         """Create the step size and, where asymmetric, the zero point."""
-        self.step_size = self.add_step_size("step_size", step_shape, trainable=False)
+        self.step_size = self.add_step_size("step_size", step_shape)
         if self.asymmetric:
             self.zero_point = self._flag("zero_point")
 

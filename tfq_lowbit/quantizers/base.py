@@ -25,26 +25,6 @@ class Encoded(NamedTuple):
     step_size: tf.Tensor
 
 
-@keras.saving.register_keras_serializable("tfq_lowbit")
-class AtLeast(keras.constraints.Constraint):
-    """Keeps a variable at or above a positive floor.
-
-    Args:
-        floor: the smallest value allowed.
-    """
-
-    def __init__(self, floor=SMALLEST_STEP):
-        self.floor = floor
-
-    def __call__(self, value):
-        """Return `max(value, floor)`."""
-        return tf.maximum(value, tf.cast(self.floor, value.dtype))
-
-    def get_config(self):
-        """Return the arguments."""
-        return {"floor": self.floor}
-
-
 class Quantizer(keras.layers.Layer):
     """Base class: maps reals to `step_size * code` with integer codes in `[q_min, q_max]`.
 
@@ -192,14 +172,13 @@ class Quantizer(keras.layers.Layer):
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
         return tuple(sorted(axis % rank for axis in axes))
 
-    def add_step_size(self, name, shape, trainable=True, initial=1.0):
-        """Add a positive variable, `initial` until data sets it."""
+    def add_step_size(self, name, shape, initial=1.0):
+        """Add a positive number that training does not move, `initial` until data sets it."""
         return self.add_weight(
             name=name,
             shape=shape,
             initializer=keras.initializers.Constant(initial),
-            constraint=AtLeast(),
-            trainable=trainable,
+            trainable=False,
             dtype="float32",
         )
 
@@ -235,7 +214,7 @@ class Quantizer(keras.layers.Layer):
 
 
 def positive(step_size):
-    """Return `max(step_size, 1e-8)`: a training step may have gone past zero."""
+    """Return `max(step_size, 1e-8)`: whatever was assigned or loaded, a step is positive."""
     return tf.maximum(tf.convert_to_tensor(step_size), SMALLEST_STEP)
 
 

@@ -69,7 +69,7 @@ class DoReFaWeights(Quantizer):
 
     def scheme_build(self, step_shape):
         """Create the scale `c`, 1 unless data sets it."""
-        self.scale = self.add_step_size("scale", step_shape, trainable=False)
+        self.scale = self.add_step_size("scale", step_shape)
 
     def scheme_initialize(self, values):
         """Fit `c`, where asked for."""
@@ -151,7 +151,7 @@ class DoReFaActivations(Quantizer):
     def scheme_build(self, step_shape):
         """Create the clipping value."""
         initial = 1.0 if self.clip_value is None else self.clip_value
-        self.range = self.add_step_size("range", step_shape, trainable=False, initial=initial)
+        self.range = self.add_step_size("range", step_shape, initial=initial)
 
     def scheme_initialize(self, values):
         """Set the clipping value, where none was given."""

@@ -5,7 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.base import Quantizer, encode_on_grid, positive
+from tfq_lowbit.quantizers.base import Quantizer, encode_on_grid
+from tfq_lowbit.quantizers.relative import RelativeVariable
 from tfq_lowbit.ste import learned_step_ste
 
 
@@ -17,7 +18,8 @@ class LSQ(Quantizer):
     Backward: `dq/dv = 1` inside the range, else 0; `dq/ds = round(v / s) - v / s` inside,
     `q_min` below and `q_max` above. The gradient of `s` is scaled by `g = 1 / sqrt(N * q_max)`,
     where N is the number of weights (per step size), or of features of an activation (the
-    size of a sample). The first step is `2 * mean(abs(v)) / sqrt(q_max)`.
+    size of a sample). The first step is `2 * mean(abs(v)) / sqrt(q_max)`. The optimizer sees the
+    step as a multiple of the first (`RelativeVariable`).
 
     Args:
         num_bits: width of the codes, 2 to 8.
@@ -60,7 +62,7 @@ class LSQ(Quantizer):
 
     def scheme_build(self, step_shape):
         """Create the trained step size."""
-        self.step_size = self.add_step_size("step_size", step_shape)
+        self.step_size = RelativeVariable(self, "step_size", step_shape)
 
     def scheme_initialize(self, values):
         """Set the step size by the rule."""
@@ -70,7 +72,7 @@ class LSQ(Quantizer):
         """Return the nearest grid values, with LSQ's gradients."""
         return learned_step_ste(
             values,
-            positive(self.step_size),
+            self.step_size.value,
             self.q_min,
             self.q_max,
             self.gradient_scale(values),
@@ -78,7 +80,7 @@ class LSQ(Quantizer):
 
     def scheme_encode(self, values):
         """Return the nearest codes."""
-        return encode_on_grid(values, positive(self.step_size), self.q_min, self.q_max)
+        return encode_on_grid(values, self.step_size.value, self.q_min, self.q_max)
 
     def gradient_scale(self, values):
         """Return `g = 1 / sqrt(N * q_max)` for the tensor `values`."""

@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from tfq_lowbit.calibration import get_rule
-from tfq_lowbit.quantizers.base import positive
 from tfq_lowbit.quantizers.lsq import LSQ
+from tfq_lowbit.quantizers.relative import RelativeVariable
 from tfq_lowbit.ste import learned_step_and_offset_ste
 
 
@@ -77,23 +77,22 @@ class LSQPlus(LSQ):
     def scheme_build(self, step_shape):
         """Create the trained step size and offset."""
         super().scheme_build(step_shape)
-        self.offset = self.add_weight(
-            name="offset", shape=(), initializer="zeros", trainable=True, dtype="float32"
-        )
+        self.offset = RelativeVariable(self, "offset", step_shape, is_positive=False)
+        self.offset.assign(tf.zeros(step_shape), reference=tf.ones(step_shape))
 
     def scheme_initialize(self, values):
         """Set the offset to the minimum and the step size by the rule."""
         minimum = tf.minimum(tf.reduce_min(values), 0.0)
         step = get_rule(self.init)(values - minimum, 0, self._num_steps)
-        self.step_size.assign(tf.reshape(step, self.step_size.shape))
-        self.offset.assign(minimum)
+        self.step_size.assign(step)
+        self.offset.assign(minimum, reference=step)
 
     def scheme_quantize(self, values):
         """Return the nearest grid values, with the gradients of LSQ+."""
         return learned_step_and_offset_ste(
             values,
-            positive(self.step_size),
-            tf.convert_to_tensor(self.offset),
+            self.step_size.value,
+            self.offset.value,
             self._zero_point(),
             self._num_steps,
             self.gradient_scale(values),
@@ -108,5 +107,5 @@ class LSQPlus(LSQ):
         return 2.0**self.num_bits - 1.0
 
     def _zero_point(self):
-        steps = -tf.convert_to_tensor(self.offset) / positive(self.step_size)
+        steps = -self.offset.value / self.step_size.value
         return tf.stop_gradient(tf.clip_by_value(tf.round(steps), 0.0, self._num_steps))

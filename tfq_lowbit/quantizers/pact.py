@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.base import Quantizer, encode_on_grid, positive
+from tfq_lowbit.quantizers.base import Quantizer, encode_on_grid
+from tfq_lowbit.quantizers.relative import RelativeVariable
 from tfq_lowbit.ste import clip_value_ste, range_step
 
 
@@ -60,7 +61,7 @@ class PACT(Quantizer):
 
     def scheme_build(self, step_shape):
         """Create the trained clipping value."""
-        self.alpha = self.add_step_size("alpha", step_shape)
+        self.alpha = RelativeVariable(self, "alpha", step_shape)
 
     def scheme_initialize(self, values):
         """Set alpha to what the rule's step size reaches."""
@@ -68,14 +69,14 @@ class PACT(Quantizer):
 
     def scheme_quantize(self, values):
         """Return the nearest grid values, with PACT's gradients."""
-        alpha = positive(self.alpha)
+        alpha = self.alpha.value
         if self.regularization:
             self.add_loss(self.regularization * tf.square(alpha))
         return clip_value_ste(values, alpha, tf.cast(self.q_max, tf.float32), self.q_min)
 
     def scheme_encode(self, values):
         """Return the nearest codes."""
-        step_size = range_step(positive(self.alpha), self.q_max)
+        step_size = range_step(self.alpha.value, self.q_max)
         return encode_on_grid(values, step_size, self.q_min, self.q_max)
 
     def get_config(self):

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfq_lowbit.ste import round_ste
 
-
 # A smaller unit (a dead channel's, whose gamma decayed) counts as 0: `bias / unit` would overflow.
 SMALLEST_UNIT = 1e-30
 
