@@ -11,6 +11,7 @@ that of the medians. Memory is the peak resident set of the process.
 import argparse
 import json
 import os
+import pathlib
 import resource
 import statistics
 import subprocess
@@ -29,8 +30,8 @@ from benchmarks.networks import mobilenet_v2, settled
 from benchmarks.report import made_with, markdown_table, read_versions, write_result
 
 LARGEST_RATIO = 1.5
-STOCK, OURS, OURS_SPEED = "stock float conversion", "export W4A8", 'export W4A8, prefer="speed"'
-MODELS = {STOCK: "float.keras", OURS: "quantized.keras", OURS_SPEED: "quantized.keras"}
+STOCK, OURS = "stock float conversion", "export W4A8"
+MODELS = {STOCK: "float.keras", OURS: "quantized.keras"}
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
 
 
@@ -49,7 +50,7 @@ def convert(name, model, path):
         with open(path, "wb") as file:
             file.write(content)
     else:
-        tfq.export_tflite(model, path, prefer="speed" if name == OURS_SPEED else "size")
+        tfq.export_tflite(model, path)
 
 
 def measure_here(name, folder):
@@ -73,9 +74,14 @@ def measure_here(name, folder):
 
 
 def peak_megabytes():
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    try:
+        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        # Kilobytes, bytes on macOS. On Linux it would count the parent's memory before exec too.
+        unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(kilobytes) * 1024 / 1e6
 
 
 def measure(folder, rounds):

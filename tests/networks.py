@@ -97,12 +97,20 @@ def _randomize_kernel(layer, random):
 
 
 def images(model, count, seed=0):
-    """Returns random inputs: pixels for a model that rescales, else normal values."""
+    """Returns random inputs: pixels of 0 to 255 for a model that rescales, else reals around 0.
+
+    Each has a level and a contrast of its own: noise alone is averaged away, and a network would
+    give all inputs nearly the same scores.
+    """
     random = np.random.default_rng(seed)
     takes_pixels = any(isinstance(layer, layers.Rescaling) for layer in model.layers)
     draws = []
     for tensor in model.inputs:
-        shape = (count, *tensor.shape[1:])
-        values = random.integers(0, 256, shape) if takes_pixels else random.normal(size=shape)
+        inner = tensor.shape[1:]
+        levels = random.normal(size=(count, *[1] * (len(inner) - 1), inner[-1]))
+        contrasts = random.uniform(0.3, 1.5, (count, *[1] * len(inner)))
+        values = levels + contrasts * random.normal(size=(count, *inner))
+        if takes_pixels:
+            values = np.clip(np.rint(128 + 50 * values), 0, 255)
         draws.append(values.astype(np.float32))
     return draws[0] if len(draws) == 1 else draws

@@ -12,8 +12,9 @@ from tfq_lowbit.targets import TARGETS
 # the middle between two codes may fall to either side. A layer of few codes may have one such tie.
 MIN_EQUAL_FRACTION, FREE_TIES = 0.999, 1
 MAX_STEP_DIFFERENCE = 1
-# End to end such a tie spreads, and now and then moves the largest of two close scores.
-MIN_TOP1_AGREEMENT = 0.995
+# End to end such a tie spreads, and now and then moves the larger of two close scores; among few
+# inputs that may be one, whatever the fraction.
+MIN_TOP1_AGREEMENT, FREE_TOP1 = 0.995, 1
 
 
 def run_litert(content, inputs):
@@ -68,8 +69,10 @@ def check_trained(fidelity):
             assert agreement.count - agreement.equal <= free, (name, str(agreement))
             assert agreement.max_step_difference <= MAX_STEP_DIFFERENCE, (name, str(agreement))
     assert any(KERAS_LITERT in pairs for pairs in fidelity.layers.values())
-    if fidelity.top1_agreement is not None:
-        assert fidelity.top1_agreement >= MIN_TOP1_AGREEMENT, fidelity
+    for pairs in fidelity.outputs.values():
+        agreement = pairs[KERAS_LITERT]
+        free = max(FREE_TOP1, (1 - MIN_TOP1_AGREEMENT) * agreement.samples)
+        assert agreement.samples - agreement.same_top1 <= free, fidelity
 
 
 def check_promise(model, data, **options):

@@ -6,8 +6,16 @@ import pytest
 
 from tests.networks import images, randomize
 from tests.promise import check_promise, check_shipped
-from tfq_lowbit import LSQ, PACT, QuantizeActivation, QuantizeWrapper, Recipe, quantize_model
-from tfq_lowbit import calibrate, quantizers
+from tfq_lowbit import (
+    LSQ,
+    PACT,
+    QuantizeActivation,
+    QuantizeWrapper,
+    Recipe,
+    calibrate,
+    quantize_model,
+    quantizers,
+)
 from tfq_lowbit.export import lower
 from tfq_lowbit.export.layers.table import LOWERINGS
 from tfq_lowbit.model.rules import RULES

@@ -131,7 +131,9 @@ def test_a_model_of_weights_shrinks_with_its_bits(tmp_path):
     model = randomize(keras.Model(inputs, layers.Dense(10)(x)))
     sizes = {}
     for bits in (4, 8):
-        quantized = quantize_model(model, Recipe.lsq(bits, 8, first_last_bits=None), images(model, 8))
+        quantized = quantize_model(
+            model, Recipe.lsq(bits, 8, first_last_bits=None), images(model, 8)
+        )
         sizes[bits] = export_tflite(quantized, tmp_path / f"{bits}.tflite").num_bytes
     assert sizes[4] <= MAX_SIZE_RATIO * sizes[8]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from tests.export.test_operators import Draw, TABLE, program_of
+from tests.export.test_operators import TABLE, Draw, program_of
 from tfq_lowbit.export.program import Constant, FloatTensor, Grid, Tensor
 from tfq_lowbit.export.writer import METADATA_NAME, runtime_version, write_tflite
 from tfq_lowbit.targets import litert

@@ -1,4 +1,4 @@
-"""Writing result files, whole or not at all."""
+"""The folder that the demo writes to."""
 
 import os
 import tempfile
@@ -19,21 +19,3 @@ def require_writable_folder(folder):
             f"The output folder must be one that can be written ({error.strerror}). Choose another "
             f"with --output. Received: {os.fspath(folder)!r}"
         ) from error
-
-
-def write_whole(path, content: bytes):
-    """Write a file under a temporary name and move it to `path` once it is complete.
-
-    Args:
-        path: where to write; an existing file is replaced.
-        content: bytes of the file.
-    """
-    temporary = f"{os.fspath(path)}.{os.getpid()}.part"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise

@@ -2,7 +2,7 @@
 
 import io
 
-from tfq_lowbit.demo.files import write_whole
+from tfq_lowbit.export import write_whole
 
 DOTS_PER_INCH = 150
 MARGIN_PIXELS = 4

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfq_lowbit.demo.data import ImageData
-from tfq_lowbit.demo.files import require_writable_folder, write_whole
+from tfq_lowbit.demo.files import require_writable_folder
 from tfq_lowbit.demo.model import (
     FINE_TUNING_LEARNING_RATE,
     FLOAT_LEARNING_RATE,
@@ -19,7 +19,7 @@ from tfq_lowbit.demo.model import (
 )
 from tfq_lowbit.demo.picture import draw_picture
 from tfq_lowbit.demo.results import Results, Row
-from tfq_lowbit.export import export_tflite
+from tfq_lowbit.export import export_tflite, write_whole
 from tfq_lowbit.model import Recipe, quantize_model
 from tfq_lowbit.runtime import benchmark, run
 

@@ -7,6 +7,7 @@ from tfq_lowbit.export.fidelity import (
     Agreement,
     Fidelity,
 )
+from tfq_lowbit.export.files import write_whole
 from tfq_lowbit.export.lower import lower
 from tfq_lowbit.export.pending_kernel import IntegerWeights
 from tfq_lowbit.export.tflite import ExportedLayer, ExportReport, export_tflite, integer_weights
@@ -27,4 +28,5 @@ __all__ = [
     "lower",
     "verify",
     "write_tflite",
+    "write_whole",
 ]

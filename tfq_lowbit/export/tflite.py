@@ -1,13 +1,11 @@
 """Export a model with quantizers as an integer .tflite file, and prove what it computes."""
 
-import os
-import pathlib
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfq_lowbit.export.fidelity import LOWERED_LITERT, Fidelity
+from tfq_lowbit.export.files import require_writable_file, write_whole
 from tfq_lowbit.export.lower import lower
 from tfq_lowbit.export.operators import KernelOperator
 from tfq_lowbit.export.pending_kernel import IntegerWeights
@@ -113,14 +111,14 @@ def export_tflite(
             integers (named), or an argument is unknown.
         OSError: if `path` cannot be written.
     """
-    path = _writable(path)
+    path = require_writable_file(path)
     program = lower(model, target, prefer, input_type, output_type)
     tables = TARGETS[target]
     content = write_tflite(program, tables)
     is_random = verify_data is None
     data = _random_inputs(program) if is_random else verify_data
     fidelity = verify_program(model, program, content, data, argument="verify_data")
-    _write_whole(path, content)
+    write_whole(path, content)
     return ExportReport(
         str(path),
         target,
@@ -187,30 +185,3 @@ def _random_inputs(program):
         shape = (RANDOM_SAMPLES, *tensor.shape[1:])
         inputs.append(grid.decode(random.integers(grid.low, grid.high + 1, shape)))
     return inputs
-
-
-def _writable(path):
-    path = pathlib.Path(path)
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        what = "is a folder" if path.is_dir() else "is not in a folder that can be written"
-        raise OSError(f"Argument `path` must name a file to write: {str(path)!r} {what}.")
-    return path
-
-
-def _write_whole(path, content):
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            os.chmod(file.name, 0o666 & ~_umask())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,6 +1,7 @@
 """A trained number that the optimizer sees as a multiple of its first value."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfq_lowbit.ste import relative_ste
@@ -94,4 +95,4 @@ class RelativeVariable:
         return self.value.numpy()
 
     def __array__(self, dtype=None, copy=None):
-        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+        return np.asarray(self.numpy(), dtype)
