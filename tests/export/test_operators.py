@@ -259,6 +259,8 @@ TABLE = {
     "dense int2 of a sequence": dense(12, 7, "INT2", before=(6,), activation="RELU"),
     "dense large sums": large_sums,
     "dense large biases": dense(9, 7, bias=2**30, multiplier=2.0**-23),
+    "dense large biases int4": dense(12, 7, "INT4", bias=2**26, multiplier=2.0**-19),
+    "dense large biases int2": dense(12, 7, "INT2", bias=2**30, multiplier=2.0**-23),
     "dense tiny multipliers": dense(64, 7, bias=2**20, multiplier=2.0**-20),
     "dense large multipliers": dense(4, 9, "INT2", bias=2, multiplier=255.0),
     "add": add(),

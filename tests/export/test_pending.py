@@ -15,7 +15,7 @@ from tfq_lowbit.export.pending import (
     PendingSum,
 )
 from tfq_lowbit.export.pending_kernel import (
-    MAX_BIAS_STEPS,
+    MAX_BIAS,
     SMALLEST_MULTIPLIER,
     KernelSpec,
     PendingKernel,
@@ -281,15 +281,30 @@ def test_a_huge_bias_is_held_within_int32_and_still_saturates(emitter):
     codes = np.ones((5, CHANNELS), int)
     codes[:, :2] = 0
     weights = emitted(emitter, dense(codes, bias=bias))
-    assert np.abs(weights.bias.astype(np.int64)).max() <= 2**30
+    assert np.abs(weights.bias.astype(np.int64)).max() <= MAX_BIAS
+    # With room for the products, in the accumulators of every container.
+    assert 2 * MAX_BIAS <= min(litert.ACCUMULATOR_LIMITS.values())
     steps = weights.bias * weights.scales.astype(np.float64) * 0.1 / 0.05
-    assert (np.abs(steps) >= min(MAX_BIAS_STEPS, 255) - 1).all()
+    assert (np.abs(steps) >= 255).all()
     assert (np.sign(steps) == np.sign(bias)).all()
 
 
 def test_a_multiplier_that_the_runtime_refuses_is_refused(emitter):
     with pytest.raises(ValueError, match="'dense' has an output step .* times finer"):
         dense(steps=np.full(CHANNELS, 2.0)).emit(emitter, Grid(np.float32(0.0007), 0))
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(40_000, "INT4"), (90_000, "INT8")])
+def test_sums_beyond_a_container_take_the_next(emitter, depth, expected):
+    # 7 * 131 * 90,000 is 2^26.3, and the bias 2^26.
+    codes, bias = np.full((depth, CHANNELS), 7), np.full(CHANNELS, 1e9)
+    assert emitted(emitter, dense(codes, bias=bias, depth=depth)).stored_as == expected
+
+
+def test_sums_beyond_int32_are_refused(emitter):
+    codes = np.full((200_000, CHANNELS), 127)
+    with pytest.raises(ValueError, match="Layer 'dense' may sum up to 3,3.* int32 accumulators"):
+        dense(codes, depth=200_000).emit(emitter, Grid(np.float32(50.0), 0))
 
 
 def test_a_kernel_computes_the_folded_layer(emitter):

@@ -34,6 +34,12 @@ def test_a_container_is_chosen_by_the_codes_that_occur():
     assert litert.choose_container(DENSE, -9, 0, 4, "size") == "INT8"
 
 
+def test_sums_that_would_overflow_take_a_wider_container():
+    limit = litert.ACCUMULATOR_LIMITS["INT4"]
+    assert litert.choose_container(DENSE, -7, 7, 8, "size", limit - 1) == "INT4"
+    assert litert.choose_container(DENSE, -7, 7, 8, "size", limit) == "INT8"
+
+
 def test_every_container_has_a_version_of_its_operator():
     for table in (litert.CONTAINERS, litert.FAST_CONTAINERS):
         for operator, containers in table.items():

@@ -40,6 +40,7 @@ def lower(model, target="litert", prefer="size", input_type="float32", output_ty
         )
     graph = read_graph(model)
     _check_shapes(graph)
+    _check_quantized(graph)
     _check_calibrated(graph)
     options = dict(target=target, prefer=prefer, input_type=input_type, output_type=output_type)
     program = Program(graph.name, options=options)
@@ -64,6 +65,14 @@ def _check_shapes(graph):
                 f"Input {edge.name!r} must have a known shape but for the batch. Received: "
                 f"{edge.shape}. Build the model with keras.Input of a fixed size."
             )
+
+
+def _check_quantized(graph):
+    if not any(quantizers_of(node.layer) for node in graph.nodes):
+        raise ValueError(
+            f"Model {graph.name!r} has no quantizers: it computes in float. Quantize it with "
+            "tfq.quantize_model(model, recipe, calibration_data) first."
+        )
 
 
 def _check_calibrated(graph):

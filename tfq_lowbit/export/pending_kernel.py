@@ -11,10 +11,11 @@ from tfq_lowbit.export.windows import count_window_operators, gather_windows
 from tfq_lowbit.wrappers import bias_codes, round_bias
 
 # A channel whose multiplier s_in * s_w / s_out is smaller contributes next to nothing: its scale is
-# lifted to this, so that its int32 bias, in units of the accumulator, cannot overflow (a bias of
-# 1,024 output steps, far beyond saturation, is 2^30 units).
-SMALLEST_MULTIPLIER = 2.0**-20
-MAX_BIAS_STEPS = 1024.0
+# lifted to this, so that its bias, in units of the accumulator, cannot overflow: 256 output steps,
+# which saturate whatever the zero point, are 2^26 units, half of what int4 accumulators hold.
+SMALLEST_MULTIPLIER = 2.0**-18
+MAX_BIAS_STEPS = 256.0
+MAX_BIAS = MAX_BIAS_STEPS / SMALLEST_MULTIPLIER
 
 # What an operator that gathers windows adds to a file: itself, its tensor and its constants.
 OPERATOR_BYTES = 300
@@ -115,9 +116,9 @@ class PendingKernel(_Clamped):
     def _emit(self, emitter, grid):
         codes, scales, bias = self._floored(grid)
         self._check_multipliers(scales, grid, emitter.target.MAX_MULTIPLIER)
-        operator, source, layout = self._choose_operator(emitter, codes)
-        depth, low, high = codes.shape[0], int(codes.min()), int(codes.max())
-        stored_as = emitter.target.choose_container(operator, low, high, depth, emitter.prefer)
+        facts = self._facts(codes, bias, emitter)
+        operator, source, layout = self._choose_operator(emitter, codes, facts)
+        stored_as = emitter.target.choose_container(operator, **facts)
         axis = 3 if operator == "DEPTHWISE_CONV_2D" else 0
         bias_scales = (source.grid.scale * scales).astype(np.float32)
         arguments = dict(
@@ -151,7 +152,26 @@ class PendingKernel(_Clamped):
             ),
         )
 
-    def _choose_operator(self, emitter, codes):
+    def _facts(self, codes, bias, emitter):
+        """Return what decides the container of the codes."""
+        grid = self.source.grid
+        reach = max(grid.high - grid.zero_point, grid.zero_point - grid.low)
+        sums = np.abs(codes).sum(axis=0) * reach + np.abs(bias.astype(np.int64))
+        largest_sum, limit = int(sums.max()), emitter.target.ACCUMULATOR_LIMITS["INT8"]
+        if largest_sum >= limit:
+            raise ValueError(
+                f"Layer {self.name!r} may sum up to {largest_sum:,}, beyond the runtime's int32 "
+                "accumulators. Use fewer bits for its weights or its input."
+            )
+        return dict(
+            low=int(codes.min()),
+            high=int(codes.max()),
+            depth=len(codes),
+            prefer=emitter.prefer,
+            largest_sum=largest_sum,
+        )
+
+    def _choose_operator(self, emitter, codes, facts):
         """Return the operator, its input and the codes in its layout."""
         spec, shaped = self.spec, codes.reshape(self._layout)
         if spec.operator == "FULLY_CONNECTED":
@@ -159,9 +179,8 @@ class PendingKernel(_Clamped):
         if spec.operator == "DEPTHWISE_CONV_2D":
             return spec.operator, self.source, shaped.reshape(1, *self._layout[:2], -1)
         is_grouped = self._layout[2] != self.source.shape[-1]
-        choose, limits = emitter.target.choose_container, (int(codes.min()), int(codes.max()))
-        packed = choose("FULLY_CONNECTED", *limits, codes.shape[0], emitter.prefer)
-        plain = choose("CONV_2D", *limits, codes.shape[0], emitter.prefer)
+        packed = emitter.target.choose_container("FULLY_CONNECTED", **facts)
+        plain = emitter.target.choose_container("CONV_2D", **facts)
         bits = emitter.target.BITS
         saved_bytes = codes.size * (bits[plain] - bits[packed]) // 8
         copies = count_window_operators(self._layout[:2], spec)
@@ -194,8 +213,8 @@ class PendingKernel(_Clamped):
         reach = MAX_BIAS_STEPS * float(grid.scale)
         lifted = np.rint(np.clip(self._bias, -reach, reach) / unit)
         bias = np.where(is_dead, lifted, self._bias_codes)
-        # Beyond saturation of every input the exact value of a bias does not matter.
-        bias = np.clip(bias, -(2**30), 2**30)
+        # So far beyond saturation the exact value of a bias does not matter.
+        bias = np.clip(bias, -MAX_BIAS, MAX_BIAS)
         return codes, scales, bias.astype(np.int32)
 
     def _channels(self, codes):

@@ -23,6 +23,10 @@ FAST_CONTAINERS = {
 # XNNPACK's packed fully connected kernels need whole bytes in each row of the filter.
 DEPTH_MULTIPLES = {"INT2": 4, "INT4": 2, "INT8": 1}
 
+# Sums of this magnitude overflow. XNNPACK keeps int4 codes in the upper half of a byte, so that its
+# int32 accumulators are 16 times too large until the end.
+ACCUMULATOR_LIMITS = {"INT2": 2**31, "INT4": 2**27, "INT8": 2**31}
+
 # XNNPACK refuses a larger requantization multiplier, and a sum whose inputs differ more in scale.
 MAX_MULTIPLIER = 256.0
 ADD_RATIOS = (2.0**-10, 2.0**8)
@@ -82,7 +86,7 @@ def find_version(operator, weights="", variant=""):
     return VERSIONS[operator, weights, variant]
 
 
-def choose_container(operator, low, high, depth, prefer):
+def choose_container(operator, low, high, depth, prefer, largest_sum=0):
     """Choose the stored type of an operator's weights.
 
     Args:
@@ -92,6 +96,7 @@ def choose_container(operator, low, high, depth, prefer):
         depth: number of inputs of each output (FULLY_CONNECTED).
         prefer: "size" for the narrowest type that holds the codes, "speed" for the narrowest
             among those that run as fast as INT8.
+        largest_sum: bound on the magnitude of its accumulators, bias included.
 
     Returns:
         "INT2", "INT4" or "INT8".
@@ -100,7 +105,8 @@ def choose_container(operator, low, high, depth, prefer):
     for name in table[operator]:
         smallest, largest = CODE_RANGES[name]
         is_packed_in_rows = operator == "FULLY_CONNECTED"
-        if smallest <= low and high <= largest:
+        fits = smallest <= low and high <= largest and largest_sum < ACCUMULATOR_LIMITS[name]
+        if fits:
             if not is_packed_in_rows or depth % DEPTH_MULTIPLES[name] == 0:
                 return name
     return "INT8"
