@@ -14,7 +14,7 @@ from tfq_lowbit import Recipe, export_tflite, integer_weights, quantize_model
 from tfq_lowbit.packing import unpack_codes
 
 layers = keras.layers
-MAX_SIZE_RATIO = 0.55  # issue 2: W4A8 against W8A8 of a model that is mostly weights
+MAX_SIZE_RATIO = 0.55  # W4A8 against W8A8 of a model that is mostly weights
 PACKED_BITS = {schema.TensorType.INT4: 4, schema.TensorType.INT2: 2}
 
 
