@@ -14,6 +14,8 @@ from tfq_lowbit.export.writer import runtime_version, write_tflite
 from tfq_lowbit.targets import TARGETS
 
 RANDOM_SAMPLES = 4
+# What packed weights cost a convolution: benchmarks/packed_convolution.md.
+WINDOW_COSTS = {"INT4": "1.2 to 2.2 times", "INT2": "2.5 to 3.5 times"}
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _exported(program, tables):
 def _note(operator, weights):
     is_convolution = weights.codes.ndim == 4 and weights.codes.shape[:2] != (1, 1)
     if is_convolution and operator.code == "FULLY_CONNECTED":
-        return "as windows, for packed weights: up to twice the time of int8, see prefer='speed'"
+        return f"as windows: {WINDOW_COSTS[operator.filter.type]} the time of int8, prefer='speed'"
     return ""
 
 
