@@ -112,7 +112,7 @@ def _no_flags(values):
 
 def _demo_flags(values):
     flags.DEFINE_integer(
-        "epochs", None, "Epochs of each training, 6 where not given.", 1, flag_values=values
+        "epochs", None, "Epochs of each training, 5 where not given.", 1, flag_values=values
     )
     flags.DEFINE_string("output", "demo", "Folder for the results.", flag_values=values)
     flags.DEFINE_string(

@@ -23,7 +23,7 @@ from tfq_lowbit.export import export_tflite, write_whole
 from tfq_lowbit.model import Recipe, quantize_model
 from tfq_lowbit.runtime import benchmark, run
 
-DEFAULT_EPOCHS = 6
+DEFAULT_EPOCHS = 5
 SCHEMES = {
     "LSQ W8A8": Recipe.lsq(8, 8),
     "LSQ W4A8": Recipe.lsq(4, 8),
