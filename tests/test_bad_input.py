@@ -243,7 +243,7 @@ TABLE = {
     "export of a float model": (
         lambda: export(float_model()),
         ValueError,
-        "'hidden' (Dense) cannot be exported",
+        "has no quantizers in float tfq.quantize_model",
     ),
     "target": (
         lambda: export(target="toaster"),
@@ -328,15 +328,14 @@ def test_a_mistake_keeps_the_file_that_was_there(mistake, folder):
     assert [path.name for path in folder.iterdir()] == ["m.tflite"]
 
 
-@pytest.mark.parametrize("function", ["replace", "chmod"])
-def test_a_disk_that_fails_in_the_middle_leaves_nothing_half_written(function, folder, monkeypatch):
+def test_a_disk_that_fails_in_the_middle_leaves_nothing_half_written(folder, monkeypatch):
     (folder / "m.tflite").write_text("before")
 
     def fail(*args, **kwargs):
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, function, fail)
+        patch.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="No space"):
             export(path="m.tflite", verify_data=DATA)
     assert (folder / "m.tflite").read_text() == "before"
