@@ -42,3 +42,12 @@ def no_network():
         patch.setattr(socket, "create_connection", refuse)
         patch.setattr(socket.socket, "connect", refuse)
         yield
+
+
+@pytest.fixture
+def mixed_float16():
+    """Runs the test under Keras's policy of half precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)

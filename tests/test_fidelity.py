@@ -322,14 +322,6 @@ def test_a_type_of_inputs_and_outputs_ships_what_was_trained(net, input_type, ou
     check_promise(model, data, input_type=input_type, output_type=output_type)
 
 
-@pytest.fixture
-def mixed_float16():
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    yield
-    keras.config.set_dtype_policy(policy)
-
-
 MIXED = {
     "resnet": lambda: resnet(size=16, width=8, blocks=1),
     "vgg": lambda: vgg(size=16, width=8),

@@ -189,14 +189,6 @@ def test_training_under_xla_lowers_the_loss():
     assert lowers_the_loss(fit(compiled(quantized(), jit_compile=True), epochs=3))
 
 
-@pytest.fixture
-def mixed_float16():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    yield
-    keras.config.set_dtype_policy(before)
-
-
 def test_mixed_precision_trains_saves_and_exports(mixed_float16, tmp_path):
     model = compiled(quantized())
     assert model.get_layer("stem").layer.compute_dtype == "float16"

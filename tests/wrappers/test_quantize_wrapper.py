@@ -175,14 +175,6 @@ def test_fit_under_xla_lowers_the_loss(name):
     assert losses[-1] < 0.8 * losses[0]
 
 
-@pytest.fixture
-def mixed_float16():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    yield
-    keras.config.set_dtype_policy(before)
-
-
 @pytest.mark.parametrize("name", FAMILIES)
 def test_mixed_precision_trains(name, mixed_float16):
     model = model_of(name)

@@ -31,8 +31,7 @@ class Lowering:
         self.graph, self.emitter = graph, emitter
         self.program = emitter.program
         self.values = {}
-        edges = [edge for node in graph.nodes for edge in keras.tree.flatten(node.outputs)]
-        self.uses = {edge: len(graph.consumers(edge)) for edge in (*graph.input_edges, *edges)}
+        self.uses = graph.count_uses()
 
     def run(self, table, output_type):
         """Lower every call by the function that `table` has for its layer's class.

@@ -137,7 +137,7 @@ class Pending:
         raise NotImplementedError
 
 
-class _Clamped(Pending):
+class ClampedPending(Pending):
     """A pending value that an operator with bounds emits."""
 
     def __init__(self, name, shape):
@@ -217,7 +217,7 @@ class PendingInput(Pending):
         return Grid(np.float32(grid.scale / self.factor), zero_point, grid.low, grid.high)
 
 
-class PendingSum(_Clamped):
+class PendingSum(ClampedPending):
     """The sum of two int8 tensors."""
 
     def __init__(self, name, shape, left, right):
@@ -243,7 +243,7 @@ class PendingSum(_Clamped):
         )
 
 
-class PendingMean(_Clamped):
+class PendingMean(ClampedPending):
     """The mean over height and width of an int8 tensor."""
 
     def __init__(self, name, shape, source, keep_dims):
@@ -261,7 +261,7 @@ class PendingMean(_Clamped):
         )
 
 
-class PendingCodes(_Clamped):
+class PendingCodes(ClampedPending):
     """An int8 tensor that is to change its grid."""
 
     def __init__(self, name, source):

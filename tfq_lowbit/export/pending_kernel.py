@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfq_lowbit.export.operators import Conv2D, DepthwiseConv2D, FullyConnected
-from tfq_lowbit.export.pending import _Clamped
+from tfq_lowbit.export.pending import ClampedPending
 from tfq_lowbit.export.program import Constant
 from tfq_lowbit.export.windows import count_window_operators, gather_windows
 from tfq_lowbit.wrappers import bias_codes, round_bias
@@ -69,7 +69,7 @@ class KernelSpec:
     num_bits: int = 8
 
 
-class PendingKernel(_Clamped):
+class PendingKernel(ClampedPending):
     """`scale * (sum(codes * (x - z)) + bias)` by channel, in reals.
 
     Args:

@@ -21,8 +21,6 @@ from tfq_lowbit.export.program import AnyTensor, Constant, Program
 from tfq_lowbit.export.writer import METADATA_NAME, pack_model
 from tfq_lowbit.model import as_batches, read_graph
 
-BATCH_SIZE = 32
-
 
 def verify(model, path, data, per_layer=False) -> Fidelity:
     """Compare a Keras model, its lowered graph and LiteRT on the same inputs.
@@ -72,17 +70,16 @@ def verify_program(model, program, content, data, per_layer=False, argument="dat
     fidelity = Fidelity()
     runtime = _Runtime(content, program)
     spied = _Runtime(_with_all_outputs(content), program) if per_layer else None
+    coded = _coded_outputs(program)
     function = tf.function(
-        lambda inputs: _codes_of_outputs(program, program.run(inputs)),
+        lambda inputs: list(map(program.run(inputs).get, coded)),
         autograph=False,  # nothing to convert, and it warns where it cannot read the source
     )
     for batch in as_batches(graph, data, argument):
-        if not len(batch[0]):
-            continue
         fidelity.num_samples += len(batch[0])
         fed = [_fed(tensor, values) for tensor, values in zip(program.inputs, batch, strict=True)]
         computed = {
-            "keras": _keras_codes(model, graph, program, batch),
+            "keras": _keras_codes(model, graph, coded, batch),
             "lowered": [codes.numpy() for codes in function([tf.constant(each) for each in fed])],
             "litert": runtime.output_codes(fed),
         }
@@ -101,7 +98,7 @@ class _Runtime:
     """LiteRT with its default resolver, on one file."""
 
     def __init__(self, content, program):
-        self.program = program
+        self.program, self.coded = program, _coded_outputs(program)
         self.interpreter = Interpreter(model_content=content, num_threads=1)
         self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()
@@ -122,8 +119,8 @@ class _Runtime:
     def output_codes(self, fed):
         made = self.invoke(fed)
         return [
-            made[tensor.name] if tensor.grid else grid.encode(made[tensor.name])
-            for tensor, grid in zip(self.program.outputs, _output_grids(self.program), strict=True)
+            made[output.name] if output is coded else coded.grid.encode(made[output.name])
+            for output, coded in zip(self.program.outputs, self.coded, strict=True)
         ]
 
     def all_codes(self, fed):
@@ -141,29 +138,20 @@ def _with_all_outputs(content):
     return pack_model(written)
 
 
-def _output_grids(program):
-    """Return the grid of each output: its own, or that of the codes it is dequantized from."""
+def _coded_outputs(program):
+    """Return the int8 tensor of each output: itself, or what it is dequantized from."""
     made_by = {operator.output: operator for operator in program.operators}
-    return [
-        tensor.grid if tensor.grid else made_by[tensor].source.grid for tensor in program.outputs
-    ]
-
-
-def _codes_of_outputs(program, values):
-    made_by = {operator.output: operator for operator in program.operators}
-    return [values[tensor if tensor.grid else made_by[tensor].source] for tensor in program.outputs]
+    return [tensor if tensor.grid else made_by[tensor].source for tensor in program.outputs]
 
 
 def _fed(tensor: AnyTensor, values):
     return tensor.grid.encode(values) if tensor.grid else values.astype(np.float32)
 
 
-def _keras_codes(model, graph, program, batch):
+def _keras_codes(model, graph, coded, batch):
     inputs = keras.tree.pack_sequence_as(graph.inputs, batch)
     outputs = keras.tree.flatten(model.predict_on_batch(inputs))
-    return [
-        grid.encode(values) for grid, values in zip(_output_grids(program), outputs, strict=True)
-    ]
+    return [tensor.grid.encode(values) for tensor, values in zip(coded, outputs, strict=True)]
 
 
 def _compare_operators(fidelity, program, codes):

@@ -1,6 +1,7 @@
 """The layer graph of a Keras model, read through the public API."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,6 +88,10 @@ class Graph:
         """Return the calls that take `edge`, once for each time they take it."""
         return [node for node in self.nodes for taken in node.inputs if taken is edge]
 
+    def count_uses(self) -> Counter:
+        """Return how often calls take each edge, 0 for one that no call takes."""
+        return Counter(edge for node in self.nodes for edge in node.inputs)
+
     def producer(self, edge: Edge) -> Node | None:
         """Return the call that makes `edge`, None for an input."""
         for node in self.nodes:
@@ -105,7 +110,7 @@ class Graph:
             One value for each output edge.
         """
         values = dict(zip(self.input_edges, inputs, strict=True))
-        remaining = {edge: len(self.consumers(edge)) for node in self.nodes for edge in node.inputs}
+        remaining = self.count_uses()
         kept = set(self.output_edges)
         for node in self.nodes:
             args, kwargs = keras.tree.map_structure(
