@@ -1,7 +1,10 @@
 # make demo     train, quantize, export, verify and measure; results in demo/
 # make test     what a change must pass;  make test-all: the long matrix too
+# make native   the libraries in C++, again after a change in custom_ops/
 # make lint     formatting, style and types;  make format: mend what can be mended
 # make bench    speed and size, each beside what it is compared to
+# make arm64    the C++ tests and a model on aarch64, under emulation;  make android: the delegate for phones;
+# make bazel    kernels, delegate and C++ tests by Bazel; what each needs stands in scripts/
 PYTHON ?= python3
 JOBS ?= 2
 DEMO_ARGS ?=
@@ -13,15 +16,19 @@ STAMP := .venv/.setup-done
 export KERAS_BACKEND ?= tensorflow
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: setup demo test test-all lint format bench clean
+.PHONY: setup native demo test test-all lint format bench arm64 android bazel clean
 
-setup: $(STAMP)
+setup: native
 
 $(STAMP): pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,report]'
 	scripts/install-dataset
+	scripts/install-googletest
 	touch $@
+
+native: $(STAMP)
+	$(BIN)/python scripts/build_native.py
 
 demo: setup
 	$(BIN)/tfq demo $(DEMO_ARGS)
@@ -32,18 +39,28 @@ test: setup
 test-all: setup
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-lint: setup
+lint: $(STAMP)
 	scripts/lint
 
-format: setup
+format: $(STAMP)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+	find custom_ops -name '*.cc' -o -name '*.h' | xargs $(BIN)/clang-format -i
 
 bench: setup
 	@set -e; for name in $(BENCHMARKS); do \
 	  echo "== $$name"; $(BIN)/python -m benchmarks.$$name; \
 	done
 
+arm64: $(STAMP)
+	scripts/arm64
+
+android:
+	scripts/android
+
+bazel:
+	scripts/bazel
+
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache tfq_lowbit/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

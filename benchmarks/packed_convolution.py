@@ -34,11 +34,11 @@ NUM_WARM_UPS = 3
 PACKAGES = ("ai-edge-litert", "tensorflow", "keras")
 
 
-def export(size, channels, bits, prefer):
+def export(size, channels, bits, prefer, kernel=3):
     """Return the file of one convolution with `bits`-bit weights and int8 inputs and outputs."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((size, size, channels))
-    outputs = keras.layers.Conv2D(channels, 3, padding="same")(inputs)
+    outputs = keras.layers.Conv2D(channels, kernel, padding="same")(inputs)
     model = keras.Model(inputs, outputs)
     images = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:])).astype(np.float32)
     recipe = tfq.Recipe.lsq(bits, 8, first_last_bits=None)

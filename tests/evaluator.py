@@ -8,159 +8,49 @@ accepts ("delegated" below), the builtin optimized kernels for the others.
 import ctypes
 import ctypes.util
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
-F32 = np.float32
-REAL_BOUNDS = {"NONE": (-1e9, 1e9), "RELU": (0, 1e9), "RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}
+from tests.evaluator_bits import CUSTOM
+from tests.evaluator_nodes import (
+    F32,
+    Node,
+    Tensor,
+    clamp,
+    fixed_point,
+    in_blocks,
+    multiply_fixed,
+    name_of,
+    require,
+    require_same_grid,
+    scale_delegated,
+    windows_of,
+)
+
 STORAGE = {"FLOAT32": F32, "INT8": np.int8, "INT32": np.int32, "INT64": np.int64}
+STORAGE |= {"UINT8": np.uint8}
 PACKED_BITS = {"INT4": 4, "INT2": 2}
 EXPONENTIAL = ctypes.CDLL(ctypes.util.find_library("m")).expf  # the runtime links it too
 EXPONENTIAL.restype, EXPONENTIAL.argtypes = ctypes.c_float, [ctypes.c_float]
 
 
-def _name_of(enumeration, code: int) -> str:
-    members = vars(enumeration).items()
-    return next(name for name, value in members if value == code and name[0] != "_")
-
-
-@dataclass
-class Tensor:
-    """One tensor of the file; `data` holds unpacked codes (or floats) once known."""
-
-    name: str
-    type: str
-    scales: np.ndarray
-    zero_points: np.ndarray
-    axis: int
-    data: np.ndarray | None = None
-
-    @property
-    def grid(self) -> tuple[np.float32, int]:
-        """Scale and zero point of a per-tensor int8 tensor."""
-        _require(self.type == "INT8", f"{self.name}: int8 expected, found {self.type}")
-        _require(self.scales.size == 1, f"{self.name}: one scale expected")
-        return self.scales[0], int(self.zero_points[0])
-
-    @property
-    def codes(self) -> np.ndarray:
-        """Codes as int64 with the zero point subtracted."""
-        return self.data.astype(np.int64) - self.grid[1]
-
-
-@dataclass
-class Node:
-    """One operator: its tensors (None for an absent optional input) and its options."""
-
-    name: str
-    inputs: list[Tensor | None]
-    output: Tensor
-    options: object
-    batches: tuple[int, int]  # of the file's input, of the given input
-
-    @property
-    def activation(self) -> str:
-        if self.name in REAL_BOUNDS:
-            return self.name
-        code = getattr(self.options, "fusedActivationFunction", 0)
-        return _name_of(schema.ActivationFunctionType, code)
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _require_same_grid(node: Node, inputs: list[Tensor]) -> None:
-    for source, target in ((source, node.output) for source in inputs):
-        pairs = (source.scales, target.scales), (source.zero_points, target.zero_points)
-        same = source.type == target.type and all(np.array_equal(*pair) for pair in pairs)
-        _require(same, f"{node.name}: {source.name} and {target.name} must share one grid")
-
-
-def _round_away(value):
-    """Nearest integer, halves away from zero."""
-    return np.trunc(np.float64(value) + np.copysign(0.5, value))
-
-
-def _fixed_point(factor: float) -> tuple[int, int]:
-    """A positive factor as (mantissa, exponent): mantissa * 2**(exponent - 31)."""
-    fraction, exponent = math.frexp(factor)
-    mantissa = math.floor(fraction * 2.0**31 + 0.5)
-    if mantissa == 2**31:
-        mantissa, exponent = 2**30, exponent + 1
-    return (mantissa, exponent) if exponent >= -31 else (0, 0)
-
-
-def _multiply(value, factor, scalar):
-    """Two-step fixed-point product, as the builtin kernels do it.
-
-    `factor` is one number or one per last-axis channel. The second rounding sends halves away
-    from zero where `scalar` is true (plain C code) and upwards elsewhere (vector code).
-    """
-    mantissa, exponent = np.array([_fixed_point(float(one)) for one in np.atleast_1d(factor)]).T
-    left, right = np.maximum(exponent, 0), np.maximum(-exponent, 0)
-    shifted = (value << left).astype(np.int32).astype(np.int64)
-    high = (shifted * mantissa + 2**30) >> 31
-    half = (np.int64(1) << right) >> 1
-    downwards = scalar & (high < 0) & (right > 0)
-    return (high + half - downwards) >> right
-
-
-def _clamp(node: Node, codes, delegated: bool) -> np.ndarray:
-    """Codes, output zero point included, held to int8 and to the fused activation."""
-    scale, zero = node.output.grid
-    steps = [F32(real) / scale for real in REAL_BOUNDS[node.activation]]
-    bounds = [np.rint(s + F32(zero)) if delegated else zero + _round_away(s) for s in steps]
-    return np.clip(codes, *np.clip(bounds, -128, 127)).astype(np.int8)
-
-
-def _scale_delegated(node: Node, total, factor) -> np.ndarray:
-    """Product with a float32 factor, rounded once (halves to even)."""
-    _require(np.all(factor < 256), f"{node.name}: XNNPACK refuses a multiplier of 256 or more")
-    codes = np.rint(total.astype(F32) * factor).astype(np.float64)
-    return _clamp(node, codes + node.output.grid[1], True)
-
-
-def _in_blocks(data: np.ndarray, block: int) -> np.ndarray:
-    """True for the elements that vector code handles in whole blocks, False for the tail."""
-    return (np.arange(data.size) < data.size - data.size % block).reshape(data.shape)
-
-
-def _windows(node: Node, data, fill, kernel=None) -> np.ndarray:
-    """Sliding windows [batch, out height, out width, channel, kernel height, kernel width]."""
-    options = node.options
-    kernel = kernel or (options.filterHeight, options.filterWidth)
-    stride = options.strideH, options.strideW
-    dilation = [getattr(options, f"dilation{axis}Factor", 1) for axis in "HW"]
-    pads = [(0, 0)] * 4
-    spans = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
-    for axis in (0, 1) if options.padding == schema.Padding.SAME else ():
-        size = data.shape[axis + 1]
-        missing = (-(-size // stride[axis]) - 1) * stride[axis] + spans[axis] - size
-        pads[axis + 1] = (max(missing, 0) // 2, (max(missing, 0) + 1) // 2)
-    padded = np.pad(data, pads, constant_values=fill)
-    views = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
-    return views[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-
-
 def _check_weights(node: Node, channels: int, axis: int, types: list[str]) -> None:
     source, weights, bias = (node.inputs + [None])[:3]
-    _require(weights.type in types, f"{node.name}: weights of {weights.type}")
-    _require(not weights.zero_points.any(), f"{node.name}: weight zero points must be 0")
+    require(weights.type in types, f"{node.name}: weights of {weights.type}")
+    require(not weights.zero_points.any(), f"{node.name}: weight zero points must be 0")
     count = weights.scales.size
     fits = count == 1 or (count == channels and weights.axis == axis)
-    _require(fits, f"{node.name}: {count} weight scales on axis {weights.axis}")
+    require(fits, f"{node.name}: {count} weight scales on axis {weights.axis}")
     if bias is None:
-        return _require(node.name == "FULLY_CONNECTED", f"{node.name}: bias missing")
+        return require(node.name == "FULLY_CONNECTED", f"{node.name}: bias missing")
     agree = bias.type == "INT32" and bias.data.shape == (channels,)
     agree = agree and bias.scales.size == count and not bias.zero_points.any()
     expected = np.float64(source.grid[0]) * weights.scales
     agree = agree and np.allclose(bias.scales, expected, rtol=1e-4, atol=0)
-    _require(agree, f"{node.name}: bias is not int32 at input scale times weight scale")
+    require(agree, f"{node.name}: bias is not int32 at input scale times weight scale")
 
 
 def _finish_weighted(node: Node, products, delegated: bool, vector_channels: int) -> np.ndarray:
@@ -168,16 +58,16 @@ def _finish_weighted(node: Node, products, delegated: bool, vector_channels: int
     total = products.astype(np.int64)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         total = total + node.inputs[2].data
-    _require(not total.size or np.abs(total).max() < 2**31, f"{node.name}: int32 overflow")
+    require(not total.size or np.abs(total).max() < 2**31, f"{node.name}: int32 overflow")
     (scale_in, _), (scale_out, zero_out) = node.inputs[0].grid, node.output.grid
     scales = node.inputs[1].scales
     if delegated:
-        return _scale_delegated(node, total, scale_in * scales / scale_out)
+        return scale_delegated(node, total, scale_in * scales / scale_out)
     factor = np.float64(scale_in) * scales.astype(np.float64) / np.float64(scale_out)
     if node.name == "FULLY_CONNECTED" and scales.size == 1:
         factor = np.float64(scale_in * scales) / np.float64(scale_out)
     scalar = np.arange(total.shape[-1]) >= vector_channels
-    return _clamp(node, _multiply(total, factor, scalar) + zero_out, False)
+    return clamp(node, multiply_fixed(total, factor, scalar) + zero_out, False)
 
 
 def convolution(node: Node) -> np.ndarray:
@@ -187,7 +77,7 @@ def convolution(node: Node) -> np.ndarray:
     filters = filters.transpose(3, 0, 1, 2) if depthwise else filters.transpose(0, 3, 1, 2)
     channels, depth, *kernel = filters.shape
     _check_weights(node, channels, 3 if depthwise else 0, ["INT8", "INT4"])
-    windows = _windows(node, node.inputs[0].codes.astype(np.float64), 0, kernel)
+    windows = windows_of(node, node.inputs[0].codes.astype(np.float64), 0, kernel)
     groups = windows.shape[3] // depth
     columns = windows.reshape(math.prod(windows.shape[:3]), groups, -1).transpose(1, 0, 2)
     products = columns @ filters.reshape(groups, channels // groups, -1).transpose(0, 2, 1)
@@ -217,19 +107,19 @@ def add(node: Node) -> np.ndarray:
         shift = 21 - math.frexp(float(max(ratios)))[1]
         factors = [int(np.rint(np.float64(ratio) * 2.0**shift)) for ratio in ratios]
         total = codes[0] * factors[0] + codes[1] * factors[1] + (1 << (shift - 1))
-        return _clamp(node, (total >> shift) + zero_out, True)
+        return clamp(node, (total >> shift) + zero_out, True)
     if codes[0].shape != codes[1].shape or min(scales) * 2.0**18 < max(scales):
         raise NotImplementedError("ADD: broadcast or extreme scales outside the XNNPACK range")
     twice = np.float64(F32(2) * max(scales))
-    whole = _in_blocks(codes[0], 16)
+    whole = in_blocks(codes[0], 16)
     total = 0
     for code, scale in zip(codes, np.float64(scales), strict=True):
-        mantissa, exponent = _fixed_point(scale / twice)
+        mantissa, exponent = fixed_point(scale / twice)
         blocked = ((code << (20 + exponent)) * mantissa + 2**30) >> 31
-        total = total + np.where(whole, blocked, _multiply(code << 20, scale / twice, True))
-    total = _multiply(total, twice / np.float64(F32(2**20) * scale_out), True) + zero_out
+        total = total + np.where(whole, blocked, multiply_fixed(code << 20, scale / twice, True))
+    total = multiply_fixed(total, twice / np.float64(F32(2**20) * scale_out), True) + zero_out
     wrapped = (total + 2**15) % 2**16 - 2**15  # vector code has 16 bits here
-    return _clamp(node, np.where(whole, wrapped, total), False)
+    return clamp(node, np.where(whole, wrapped, total), False)
 
 
 def multiply(node: Node) -> np.ndarray:
@@ -237,36 +127,36 @@ def multiply(node: Node) -> np.ndarray:
     factor = first.grid[0] * second.grid[0] / node.output.grid[0]
     if not 2.0**-16 <= factor < 2.0**8:
         raise NotImplementedError(f"MUL: multiplier {factor} outside the XNNPACK range")
-    return _scale_delegated(node, first.codes * second.codes, factor)
+    return scale_delegated(node, first.codes * second.codes, factor)
 
 
 def extremum(node: Node) -> np.ndarray:
-    _require_same_grid(node, node.inputs)
+    require_same_grid(node, node.inputs)
     choose = np.maximum if node.name == "MAXIMUM" else np.minimum
     return choose(node.inputs[0].data, node.inputs[1].data)
 
 
 def rectify(node: Node) -> np.ndarray:
     source, (scale_out, zero_out) = node.inputs[0], node.output.grid
-    codes = _multiply(source.codes, source.grid[0] / scale_out, True)
-    return _clamp(node, codes + zero_out, False)
+    codes = multiply_fixed(source.codes, source.grid[0] / scale_out, True)
+    return clamp(node, codes + zero_out, False)
 
 
 def average_pool(node: Node) -> np.ndarray:
-    _require_same_grid(node, node.inputs)
+    require_same_grid(node, node.inputs)
     data = node.inputs[0].data.astype(np.int64)
-    total = _windows(node, data, 0).sum((-2, -1))
-    count = _windows(node, np.ones_like(data[:1, :, :, :1]), 0).sum((-2, -1))
+    total = windows_of(node, data, 0).sum((-2, -1))
+    count = windows_of(node, np.ones_like(data[:1, :, :, :1]), 0).sum((-2, -1))
     rounded = np.sign(total) * ((np.abs(total) + count // 2) // count)
-    return _clamp(node, rounded, False)
+    return clamp(node, rounded, False)
 
 
 def max_pool(node: Node) -> np.ndarray:
-    _require_same_grid(node, node.inputs)
+    require_same_grid(node, node.inputs)
     options = node.options
-    windows = _windows(node, node.inputs[0].data, -128)
+    windows = windows_of(node, node.inputs[0].data, -128)
     delegated = options.strideH <= options.filterHeight and options.strideW <= options.filterWidth
-    return _clamp(node, windows.max((-2, -1)), delegated)
+    return clamp(node, windows.max((-2, -1)), delegated)
 
 
 def mean(node: Node) -> np.ndarray:
@@ -277,20 +167,20 @@ def mean(node: Node) -> np.ndarray:
     count = math.prod(source.data.shape[axis] for axis in axes)
     factor = (scale_in / scale_out) * (F32(1) / F32(count))
     offset = F32(zero_out) - F32(count * zero_in) * factor
-    return _clamp(node, np.rint(total.astype(F32) * factor + offset), True)
+    return clamp(node, np.rint(total.astype(F32) * factor + offset), True)
 
 
 def quantize(node: Node) -> np.ndarray:
     source, (scale_out, zero_out) = node.inputs[0], node.output.grid
     if source.type == "FLOAT32":
-        return _clamp(node, np.rint(source.data * (F32(1) / scale_out)) + zero_out, True)
+        return clamp(node, np.rint(source.data * (F32(1) / scale_out)) + zero_out, True)
     ratio = source.grid[0] / scale_out
     if 2.0**-8 <= ratio <= 2.0**7:
         factor = int(np.rint(F32(256) * ratio))
-        return _clamp(node, ((source.codes * factor + 128) >> 8) + zero_out, True)
+        return clamp(node, ((source.codes * factor + 128) >> 8) + zero_out, True)
     factor = np.float64(source.grid[0]) / np.float64(scale_out)
-    codes = _multiply(source.codes, factor, ~_in_blocks(source.data, 16))
-    return _clamp(node, codes + zero_out, False)
+    codes = multiply_fixed(source.codes, factor, ~in_blocks(source.data, 16))
+    return clamp(node, codes + zero_out, False)
 
 
 def dequantize(node: Node) -> np.ndarray:
@@ -300,19 +190,19 @@ def dequantize(node: Node) -> np.ndarray:
 def softmax(node: Node) -> np.ndarray:
     (scale_in, _), (scale_out, zero_out) = node.inputs[0].grid, node.output.grid
     exact = zero_out == -128 and abs(scale_out * 256 - 1) < 1e-3
-    _require(exact, "SOFTMAX: output grid must be scale 1/256, zero point -128")
+    require(exact, "SOFTMAX: output grid must be scale 1/256, zero point -128")
     steps = -scale_in * F32(node.options.beta) * np.arange(256).astype(F32)
     table = np.array([EXPONENTIAL(float(step)) for step in steps], F32)
     data = node.inputs[0].data.astype(np.int64)
     powers = table[data.max(-1, keepdims=True) - data]
     total = np.add.accumulate(powers, axis=-1, dtype=F32)[..., -1:]  # strictly left to right
     share = powers * (F32(1) / (total * scale_out))
-    return _clamp(node, np.trunc(share + F32(0.5)) + zero_out, False)
+    return clamp(node, np.trunc(share + F32(0.5)) + zero_out, False)
 
 
 def pad(node: Node) -> np.ndarray:
     source = node.inputs[0]
-    _require_same_grid(node, [source])
+    require_same_grid(node, [source])
     fill = source.grid[1] if source.type == "INT8" else 0
     return np.pad(source.data, node.inputs[1].data.tolist(), constant_values=fill)
 
@@ -335,17 +225,23 @@ def strided_slice(node: Node) -> np.ndarray:
         strides = node.inputs[3].data
         masked = (node.options.endMask >> np.arange(len(end))) & 1
         end = np.where(masked, source.shape, end)
-    _require_same_grid(node, node.inputs[:1])
+    require_same_grid(node, node.inputs[:1])
     return source[tuple(slice(*bounds) for bounds in zip(begin, end, strides, strict=True))]
 
 
 def concatenation(node: Node) -> np.ndarray:
-    _require_same_grid(node, node.inputs)
+    require_same_grid(node, node.inputs)
     return np.concatenate([source.data for source in node.inputs], node.options.axis)
 
 
+def exclusive_or(node: Node) -> np.ndarray:
+    first, second = node.inputs
+    require(first.type == second.type == "INT32", f"{node.name}: int32 expected")
+    return first.data ^ second.data
+
+
 def transpose(node: Node) -> np.ndarray:
-    _require_same_grid(node, node.inputs[:1])
+    require_same_grid(node, node.inputs[:1])
     return node.inputs[0].data.transpose(node.inputs[1].data)
 
 
@@ -357,6 +253,7 @@ OPERATORS |= {"RELU": rectify, "RELU6": rectify, "RELU_N1_TO_1": rectify}
 OPERATORS |= {"QUANTIZE": quantize, "DEQUANTIZE": dequantize}
 OPERATORS |= {"CONCATENATION": concatenation, "TRANSPOSE": transpose}
 OPERATORS |= {"SLICE": strided_slice, "STRIDED_SLICE": strided_slice}
+OPERATORS |= {"BITWISE_XOR": exclusive_or, **CUSTOM}
 
 
 def _read_tensor(stored, buffers) -> Tensor:
@@ -364,7 +261,7 @@ def _read_tensor(stored, buffers) -> Tensor:
     scales = np.array([] if quantization.scale is None else quantization.scale, F32)
     zeros = np.array([] if quantization.zeroPoint is None else quantization.zeroPoint, int)
     zeros = zeros if zeros.size else np.zeros(scales.size, int)
-    kind = _name_of(schema.TensorType, stored.type)
+    kind = name_of(schema.TensorType, stored.type)
     name, axis = (stored.name or b"").decode(), quantization.quantizedDimension
     tensor = Tensor(name, kind, scales, zeros, axis)
     content, shape = buffers[stored.buffer].data, [] if stored.shape is None else list(stored.shape)
@@ -377,7 +274,7 @@ def _read_tensor(stored, buffers) -> Tensor:
         values = fields.ravel()[: math.prod(shape)].astype(np.int8)
         values = np.where(values < 2 ** (bits - 1), values, values - 2**bits)
     else:
-        _require(kind in STORAGE, f"{tensor.name}: constant of type {kind}")
+        require(kind in STORAGE, f"{tensor.name}: constant of type {kind}")
         values = content.view(STORAGE[kind])
     tensor.data = values.reshape(shape)
     return tensor
@@ -395,18 +292,21 @@ def evaluate(model: bytes | str | Path, inputs: list[np.ndarray], *, all_tensors
     tensors = [_read_tensor(stored, root.buffers) for stored in graph.tensors]
     for index, values in zip(graph.inputs, inputs, strict=True):
         tensor = tensors[index]
-        _require(values.dtype == STORAGE[tensor.type], f"{tensor.name}: {tensor.type} expected")
+        require(values.dtype == STORAGE[tensor.type], f"{tensor.name}: {tensor.type} expected")
         tensor.data = values
     batches = int(graph.tensors[graph.inputs[0]].shape[0]), inputs[0].shape[0]
     for operator in graph.operators:
         code = root.operatorCodes[operator.opcodeIndex]
         number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        name = _name_of(schema.BuiltinOperator, number)
+        name, options = name_of(schema.BuiltinOperator, number), operator.builtinOptions
+        if name == "CUSTOM":
+            name = code.customCode.decode()
+            options = flexbuffers.Loads(np.array(operator.customOptions, np.uint8).tobytes())
         if name not in OPERATORS:
             raise NotImplementedError(f"operator {name}")
         sources = [tensors[index] if index >= 0 else None for index in operator.inputs]
         target = tensors[operator.outputs[0]]
-        target.data = OPERATORS[name](Node(name, sources, target, operator.builtinOptions, batches))
+        target.data = OPERATORS[name](Node(name, sources, target, options, batches))
     if all_tensors:
         return {index: tensor.data for index, tensor in enumerate(tensors)}
     return [tensors[index].data for index in graph.outputs]

@@ -6,6 +6,7 @@ from ai_edge_litert.interpreter import Interpreter
 from tests.evaluator import evaluate
 from tfq_lowbit.export import KERAS_LITERT, lower, write_tflite
 from tfq_lowbit.export.verify import verify_program
+from tfq_lowbit.native import load_delegate
 from tfq_lowbit.targets import TARGETS
 
 # Keras sums in another order than an integer kernel, in float32: a value within a rounding error of
@@ -19,8 +20,14 @@ MIN_TOP1_AGREEMENT, FREE_TOP1 = 0.995, 1
 
 
 def run_litert(content, inputs):
-    """Returns the outputs of LiteRT with its default resolver, at the batch of `inputs`."""
-    interpreter = Interpreter(model_content=content, num_threads=1)
+    """Returns the outputs of LiteRT with its default resolver, at the batch of `inputs`.
+
+    The delegate is loaded for a file with custom operators.
+    """
+    delegates = [load_delegate()] if b"Tfq" in content else None
+    interpreter = Interpreter(
+        model_content=content, num_threads=1, experimental_delegates=delegates
+    )
     for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.resize_tensor_input(detail["index"], values.shape)
     interpreter.allocate_tensors()

@@ -10,20 +10,26 @@ from tfq_lowbit.export import (
     verify,
 )
 from tfq_lowbit.model import Recipe, calibrate, quantize_model, summary
+from tfq_lowbit.native import delegate_path
 from tfq_lowbit.runtime import Interpreter, benchmark
 from tfq_lowbit.wrappers import (
     LSQ,
     PACT,
+    Binarize,
+    BinaryWrapper,
     FoldedBatchNormalization,
     QuantizeActivation,
     QuantizedAveragePooling2D,
     QuantizeWrapper,
     SnapToGrid,
+    use_packed_kernels,
 )
 
 __all__ = [
     "LSQ",
     "PACT",
+    "BinaryWrapper",
+    "Binarize",
     "ExportReport",
     "Fidelity",
     "FoldedBatchNormalization",
@@ -36,10 +42,12 @@ __all__ = [
     "SnapToGrid",
     "benchmark",
     "calibrate",
+    "delegate_path",
     "export_tflite",
     "integer_weights",
     "quantize_model",
     "quantizers",
     "summary",
+    "use_packed_kernels",
     "verify",
 ]

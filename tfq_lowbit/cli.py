@@ -179,6 +179,13 @@ def _export_flags(values):
             f"Type of the file's {side}s, float32 or int8.",
             flag_values=values,
         )
+    flags.DEFINE_enum(
+        "custom_ops",
+        "binary",
+        ["binary", "lowbit"],
+        "Layers that run on bits, binary or lowbit (inputs of at most two bits too).",
+        flag_values=values,
+    )
     flags.DEFINE_string("data", None, "Inputs to verify on, a .npy file.", flag_values=values)
 
 
@@ -194,6 +201,7 @@ def _export(values, source, target):
             input_type=values.input_type,
             output_type=values.output_type,
             verify_data=_load_array(values.data),
+            custom_ops=values.custom_ops,
         )
     )
 

@@ -224,6 +224,69 @@ def clip_value_ste(values, clip_value, num_steps, q_min):
     return quantize(values, clip_value)
 
 
+def sign_ste(distance, is_below, slope):
+    """Binarize, with the derivative of another function.
+
+    Forward: `y = -1` where `is_below`, else `+1`. Backward: `dy/ddistance = slope(distance)`.
+
+    Args:
+        distance: float32 tensor, values minus their threshold: what the gradient sees.
+        is_below: bool tensor of the same shape, whether a value is below its threshold: what the
+            forward pass sees, apart from rounding `distance < 0`.
+        slope: function of `distance`, the surrogate derivative of the sign.
+
+    Returns:
+        A float32 tensor of +1 and -1.
+
+    References:
+        Hubara, Courbariaux, Soudry, El-Yaniv, Bengio, "Binarized Neural Networks", NeurIPS 2016,
+        https://arxiv.org/abs/1602.02830
+    """
+
+    @tf.custom_gradient
+    def binarize(distance):
+        return 1.0 - 2.0 * _mask(is_below), lambda upstream: upstream * slope(distance)
+
+    return binarize(distance)
+
+
+def trained_ternary_ste(values, threshold, positive, negative):
+    """Ternarize with two trained scales (TTQ).
+
+    Forward: `y = positive` where `x > threshold`, `-negative` where `x < -threshold`, else 0.
+    Backward: `dy/dx = positive`, `negative` and 1 in these three places; `dy/dpositive = 1` in the
+    first and `dy/dnegative = -1` in the second.
+
+    Args:
+        values: float32 tensor.
+        threshold: float32, broadcastable to `values`; has no gradient.
+        positive: float32, broadcastable to `values`, positive.
+        negative: float32 of the same shape, positive.
+
+    Returns:
+        A tensor of the shape of `values`.
+
+    References:
+        Zhu, Han, Mao, Dally, "Trained Ternary Quantization", ICLR 2017,
+        https://arxiv.org/abs/1612.01064
+    """
+    above, below = _mask(values > threshold), _mask(values < -threshold)
+
+    @tf.custom_gradient
+    def quantize(values, positive, negative):
+        def gradient(upstream):
+            scale = above * positive + below * negative + (1.0 - above - below)
+            return (
+                upstream * scale,
+                _sum_products(upstream, above, positive),
+                -_sum_products(upstream, below, negative),
+            )
+
+        return above * positive - below * negative, gradient
+
+    return quantize(values, positive, negative)
+
+
 def range_step(clip_value, num_steps):
     """Return the step size `clip_value / num_steps`, equal bit for bit in eager and graph mode.
 

@@ -1,12 +1,15 @@
 // Convolution of bit planes with binary or ternary weights (formulas in ../README.md).
 //
 //   Bconv2dOptions options = ...;
-//   if (const char* reason = CheckBconv2d(options)) ...                        // once
-//   void* memory = aligned_alloc(kAlignment, Bconv2dPlanBytes(options, isa));  // once
+//   if (const char* reason = CheckBconv2d(options)) ...
+//   void* memory = aligned_alloc(kAlignment, Bconv2dPlanBytes(options, isa));
 //   Bconv2dPlan* plan = Bconv2dPrepare(options, filter, transform, isa, memory);
-//   Bconv2dOutputSize(options, h, w, &out_h, &out_w);                          // for each input size
+//
+// and for each input size, then for each input (nothing is allocated)
+//
+//   Bconv2dOutputSize(options, h, w, &out_h, &out_w);
 //   void* scratch = aligned_alloc(kAlignment, Bconv2dScratchBytes(*plan, n, h, w, threads));
-//   Bconv2dRun(*plan, words, n, h, w, output, scratch, parallel);              // allocates nothing
+//   Bconv2dRun(*plan, words, n, h, w, output, scratch, parallel);
 #ifndef TFQ_KERNELS_BCONV2D_H_
 #define TFQ_KERNELS_BCONV2D_H_
 
@@ -38,7 +41,8 @@ struct Bconv2dOptions {
 // Returns why the options cannot be computed, null if they can. Everything below expects that.
 const char* CheckBconv2d(const Bconv2dOptions& options);
 
-// Returns why there is no output for an input of this size (too small, too large), null if there is.
+// Returns why there is no output for an input of this size (too small, too large), null if there
+// is.
 const char* Bconv2dOutputSize(const Bconv2dOptions& options, int64_t height, int64_t width,
                               int32_t* output_height, int32_t* output_width);
 

@@ -11,8 +11,8 @@ const Isa* IsaAt(int index);
 const char* IsaName(const Isa& isa);  // "avx512", "avx2", "neon", "portable"
 bool IsaIsSupported(const Isa& isa);  // by this processor
 
-// Returns the row called `name`; the fastest supported one if `name` is null or empty. Null if there
-// is no such row or this processor cannot run it.
+// Returns the row called `name`; the fastest supported one if `name` is null or empty. Null if
+// there is no such row or this processor cannot run it.
 const Isa* SelectIsa(const char* name);
 
 // The same with the name from the environment variable TFQ_FORCE_KERNEL.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.operators import Add, Bound, Mean
 from tfq_lowbit.export.pending import (
-    Emitter,
     PendingCodes,
     PendingInput,
     PendingJoin,

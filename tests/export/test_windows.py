@@ -6,8 +6,8 @@ import pytest
 from tests.evaluator import evaluate
 from tests.promise import run_litert
 from tfq_lowbit.export import write_tflite
+from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.operators import Conv2D, FullyConnected
-from tfq_lowbit.export.pending import Emitter
 from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.export.windows import count_window_operators

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
+from tests.export import test_bit_operators as bits
 from tests.export.test_operators import TABLE, Draw, program_of
 from tfq_lowbit.export.program import Constant, FloatTensor, Grid, Tensor
-from tfq_lowbit.export.writer import METADATA_NAME, runtime_version, write_tflite
+from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, runtime_version, write_tflite
 from tfq_lowbit.targets import litert
 
 # Row of the operators' table: operator, version, first runtime.
@@ -39,6 +41,37 @@ VERSIONS = {
     "quantize": ("QUANTIZE", 1, "1.14.0"),
     "dequantize": ("DEQUANTIZE", 2, "1.14.0"),
 }
+# Row of the bit operators' table: likewise, and the options beside the version.
+BIT_VERSIONS = {
+    "conv strided": (
+        "TfqBconv2d",
+        {
+            **{"channels_in": 40, "planes": 1, "codes": 0, "groups": 1, "padding": 2},
+            **{"kernel_height": 3, "kernel_width": 3, "stride_height": 2, "stride_width": 3},
+            **{"dilation_height": 1, "dilation_width": 1},
+            **{"zero_point": -9, "low": -100, "high": 90},
+        },
+    ),
+    "dense to signs": (
+        "TfqBdense",
+        {"channels_in": 70, "planes": 1, "codes": 0, "zero_point": 0, "low": 0, "high": 0},
+    ),
+    "dense ternary of two planes": (
+        "TfqBdense",
+        {"channels_in": 70, "planes": 2, "codes": 1, "zero_point": -9, "low": -100, "high": 90},
+    ),
+    "bitpack": ("TfqBitpack", {"planes": 1, "lowest": 0}),
+    "bitpack of two planes": ("TfqBitpack", {"planes": 2, "lowest": 124}),
+    "max pooling same": (
+        "TfqBmaxpool",
+        {
+            **{"kernel_height": 3, "kernel_width": 2, "stride_height": 2, "stride_width": 1},
+            "padding": 1,
+        },
+    ),
+    "prelu": ("TfqPrelu", {"low": -120, "high": 99}),
+}
+BIT_VERSION, BIT_RUNTIME = 1, "2.21.0"
 PACKED_BITS = {schema.TensorType.INT4: 4, schema.TensorType.INT2: 2}
 
 
@@ -69,11 +102,67 @@ def test_an_operator_has_its_code_and_version_and_the_file_its_runtime(name):
     assert stored == runtime.encode().ljust(16, b"\0")
 
 
+def bits_written(name):
+    operator = bits.TABLE[name](bits.Draw(0))
+    program = bits.program_of(operator)
+    content = write_tflite(program, litert)
+    return program, schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+@pytest.mark.parametrize("name", BIT_VERSIONS)
+def test_a_custom_operator_has_its_name_version_and_options(name):
+    operator, options = BIT_VERSIONS[name]
+    program, model = bits_written(name)
+    (code,) = model.operatorCodes
+    assert code.builtinCode == code.deprecatedBuiltinCode == schema.BuiltinOperator.CUSTOM
+    assert (code.customCode.decode(), code.version) == (operator, BIT_VERSION)
+    (stored,) = model.subgraphs[0].operators
+    assert stored.customOptionsFormat == schema.CustomOptionsFormat.FLEXBUFFERS
+    content = np.array(stored.customOptions, np.uint8).tobytes()
+    assert flexbuffers.Loads(content) == {"version": BIT_VERSION, **options}
+    assert runtime_version(program, litert) == BIT_RUNTIME
+    metadata = {entry.name.decode(): entry.buffer for entry in model.metadata}
+    needs = json.loads(bytes(model.buffers[metadata[METADATA_NAME]].data))
+    assert needs == {NEEDS_NAME: {operator: BIT_VERSION}}
+
+
+def test_an_operator_without_options_is_written_so():
+    _, model = bits_written("flips")
+    (stored,), (code,) = model.subgraphs[0].operators, model.operatorCodes
+    assert code.builtinCode == schema.BuiltinOperator.BITWISE_XOR and code.customCode is None
+    assert stored.builtinOptions is None and stored.customOptions is None
+
+
+def test_an_optional_input_that_is_left_out_is_minus_one():
+    _, model = bits_written("conv with window sums")
+    (stored,) = model.subgraphs[0].operators
+    assert [index >= 0 for index in stored.inputs] == [True] * 4 + [False] * 2 + [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("conv", [-1, 7, 6, 2]),
+        ("conv of two planes", [-1, 7, 6, 4]),
+        ("dense of a sequence", [-1, 4, 3]),
+    ],
+)
+def test_packed_tensors_are_words(name, shape):
+    _, model = bits_written(name)
+    graph = model.subgraphs[0]
+    tensor = graph.tensors[graph.inputs[0]]
+    assert tensor.type == schema.TensorType.INT32 and tensor.quantization is None
+    assert list(tensor.shapeSignature) == shape
+    weights = graph.tensors[graph.operators[0].inputs[1]]
+    assert weights.type == schema.TensorType.UINT8
+
+
 def test_the_table_of_versions_holds_every_operator_and_version():
     found = {
         (operator, *litert.find_version(*key)) for key in litert.VERSIONS for operator in key[:1]
     }
-    assert found == set(VERSIONS.values())
+    ours = {(operator, BIT_VERSION, BIT_RUNTIME) for operator, _ in BIT_VERSIONS.values()}
+    assert found == set(VERSIONS.values()) | ours | {("BITWISE_XOR", 1, "2.14.0")}
 
 
 def test_the_newest_operator_decides_the_runtime():

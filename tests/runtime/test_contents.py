@@ -1,6 +1,8 @@
 import keras
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
+from tfq_lowbit.export.writer import pack_model
 from tfq_lowbit.runtime import read_contents
 
 
@@ -19,6 +21,20 @@ def test_operators_types_and_bytes_are_read(content):
     assert (type_, shape) == ("FLOAT32", (None, 4))
     assert contents.constant_bytes["FLOAT32"] >= 4 * (4 * 3)
     assert "FULLY_CONNECTED version 1" in str(contents)
+
+
+def test_custom_operators_and_what_they_need_are_told(content):
+    assert read_contents(content).custom_operators == ()
+    assert "needs" not in str(read_contents(content))
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    for name in ("TfqBitpack", "Other"):
+        code = schema.OperatorCodeT()
+        code.customCode, code.builtinCode = name, schema.BuiltinOperator.CUSTOM
+        model.operatorCodes.append(code)
+    contents = read_contents(pack_model(model))
+    assert contents.custom_operators == ("Other", "TfqBitpack")
+    assert "needs libtfq_delegate.so for TfqBitpack\n" in str(contents)
+    assert "not this library's: Other\n" in str(contents)
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):

@@ -37,12 +37,20 @@ def requantize(accumulator, multiplier, zero_point, low, high):
 
 def fused_bounds(activation, scale, zero_point):
     """Return the codes between which a fused activation of a delegated operator clamps."""
-    lower, upper = {"NONE": (-np.inf, np.inf), "RELU": (0.0, np.inf), "RELU6": (0.0, 6.0)}[
-        activation
-    ]
+    bounds = {"NONE": (-np.inf, np.inf), "RELU": (0.0, np.inf), "RELU6": (0.0, 6.0)}[activation]
+    return tuple(_bound_code(bound, scale, zero_point) for bound in bounds)
 
-    def code(bound):
-        value = np.float32(bound) / np.float32(scale) + np.float32(zero_point)
-        return int(np.rint(np.clip(value, INT8_MIN, INT8_MAX)))
 
-    return code(lower), code(upper)
+def clamped_codes(grid, clamp):
+    """Return the smallest and largest code of a grid within the bounds of an activation."""
+    low, high = grid.low, grid.high
+    if clamp.lower is not None:
+        low = max(low, _bound_code(clamp.lower, grid.scale, grid.zero_point))
+    if clamp.upper is not None:
+        high = min(high, _bound_code(clamp.upper, grid.scale, grid.zero_point))
+    return low, high
+
+
+def _bound_code(bound, scale, zero_point):
+    value = np.float32(bound) / np.float32(scale) + np.float32(zero_point)
+    return int(np.rint(np.clip(value, INT8_MIN, INT8_MAX)))

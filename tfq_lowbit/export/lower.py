@@ -1,17 +1,27 @@
 """Lower a quantized Keras model to a program of integer operators."""
 
+from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.layers import LOWERINGS
 from tfq_lowbit.export.lowering import Lowering
-from tfq_lowbit.export.pending import Emitter
 from tfq_lowbit.export.program import Program
 from tfq_lowbit.model import read_graph
 from tfq_lowbit.targets import TARGETS
-from tfq_lowbit.wrappers import QuantizeActivation, QuantizeWrapper
+from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper
 
 IO_TYPES = ("float32", "int8")
+CUSTOM_OPS = ("binary", "lowbit")
+# Under which names layers hold them.
+QUANTIZERS = ("quantizer", "kernel_quantizer", "input_quantizer", "output_quantizer")
 
 
-def lower(model, target="litert", prefer="size", input_type="float32", output_type="float32"):
+def lower(
+    model,
+    target="litert",
+    prefer="size",
+    input_type="float32",
+    output_type="float32",
+    custom_ops="binary",
+):
     """Lower a model with quantizers to integer operators.
 
     Args:
@@ -20,6 +30,8 @@ def lower(model, target="litert", prefer="size", input_type="float32", output_ty
         prefer: "size" stores weights at their width, "speed" as the runtime is fastest.
         input_type: "float32" or "int8".
         output_type: "float32" or "int8".
+        custom_ops: which layers run on bits: "binary", those that have no other form, or "lowbit",
+            also binary and ternary kernels whose inputs have at most two bits.
 
     Returns:
         The `Program`: it runs in TensorFlow with the arithmetic of the runtime, and is what the
@@ -32,6 +44,10 @@ def lower(model, target="litert", prefer="size", input_type="float32", output_ty
     for name, value in (("input_type", input_type), ("output_type", output_type)):
         if value not in IO_TYPES:
             raise ValueError(f"Argument `{name}` must be one of {IO_TYPES}. Received: {value!r}")
+    if custom_ops not in CUSTOM_OPS:
+        raise ValueError(
+            f"Argument `custom_ops` must be one of {CUSTOM_OPS}. Received: {custom_ops!r}"
+        )
     if prefer not in ("size", "speed"):
         raise ValueError(f"Argument `prefer` must be 'size' or 'speed'. Received: {prefer!r}")
     if target not in TARGETS:
@@ -42,20 +58,24 @@ def lower(model, target="litert", prefer="size", input_type="float32", output_ty
     _check_shapes(graph)
     _check_quantized(graph)
     _check_calibrated(graph)
-    options = dict(target=target, prefer=prefer, input_type=input_type, output_type=output_type)
+    options = dict(
+        target=target,
+        prefer=prefer,
+        input_type=input_type,
+        output_type=output_type,
+        custom_ops=custom_ops,
+    )
     program = Program(graph.name, options=options)
-    emitter = Emitter(program, TARGETS[target], prefer, input_type)
+    emitter = Emitter(program, TARGETS[target], prefer, input_type, custom_ops)
     return Lowering(graph, emitter).run(LOWERINGS, output_type)
 
 
 def quantizers_of(layer) -> list:
     """Return the quantizers of a layer."""
-    if isinstance(layer, QuantizeActivation):
-        return [layer.quantizer]
-    if isinstance(layer, QuantizeWrapper):
-        quantizers = (layer.kernel_quantizer, layer.input_quantizer, layer.output_quantizer)
-        return [quantizer for quantizer in quantizers if quantizer is not None]
-    return []
+    if not isinstance(layer, QuantizeActivation | QuantizeWrapper | BinaryWrapper):
+        return []
+    found = (getattr(layer, name, None) for name in QUANTIZERS)
+    return [quantizer for quantizer in found if quantizer is not None]
 
 
 def _check_shapes(graph):

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 
+from tfq_lowbit.export.chain import Chain
 from tfq_lowbit.export.operators import Dequantize
 from tfq_lowbit.export.pending import Pending, PendingCodes, PendingInput, PendingMove
+from tfq_lowbit.export.pending_norm import pack_signs
 from tfq_lowbit.export.program import Grid, Tensor
 from tfq_lowbit.quantizers.grid import int8_zero_point
 
@@ -91,13 +93,19 @@ class Lowering:
             )
         return value
 
-    def move(self, node, make):
-        """Lower an operator that keeps the grid of its input."""
+    def move(self, node, make, move_signs=None):
+        """Lower an operator that keeps the grid of its input.
+
+        Args:
+            node: the call.
+            make: `(source, output) -> operator` on int8 tensors.
+            move_signs: of `PendingMove`.
+        """
         edge, shape = node.data_inputs[0], node.output.shape
         value = self.values[edge]
         if isinstance(value, Pending):
             before = self.pending(edge, f"layer {node.name!r}")
-            self.values[node.output] = PendingMove(node.name, shape, before, make)
+            self.values[node.output] = PendingMove(node.name, shape, before, make, move_signs)
         else:
             output = self.emitter.tensor(node.name, shape, value.grid)
             self.values[node.output] = self.emitter.add(make(value, output))
@@ -121,6 +129,28 @@ class Lowering:
         self.program.edges[name] = tensor
         if output is not None:
             self.values[output] = tensor
+        return tensor
+
+    def signs(self, edge, name, quantizer):
+        """Pack the signs of the value of `edge`, for a binary layer.
+
+        Args:
+            edge: what is binarized.
+            name: under which `Program.edges` has the tensor.
+            quantizer: a binary quantizer.
+
+        Returns:
+            The packed tensor.
+        """
+        value = self.values[edge]
+        thresholds = np.asarray(quantizer.thresholds(), np.float32)
+        if isinstance(value, Tensor):
+            chain = Chain(thresholds.size)
+            chain.scale(value.grid.scale, 0.0)
+            tensor = pack_signs(self.emitter, value, chain, thresholds)
+        else:
+            tensor = value.emit_signs(self.emitter, thresholds)
+        self.program.edges[name] = tensor
         return tensor
 
 

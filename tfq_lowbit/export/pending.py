@@ -2,14 +2,13 @@
 
 A kernel's accumulator, a sum or a mean becomes an int8 tensor only where a quantizer says on which
 grid. Until then it is pending: batch normalization and activations change what will be emitted, and
-pooling, joining and reshaping, which commute with a monotone grid, queue up behind it.
+pooling, joining and reshaping, which commute with a monotone grid, queue up behind it. A sign needs
+no grid: a binary layer takes the packed signs of a pending value.
 """
-
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, fused_bounds
+from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN
 from tfq_lowbit.export.operators import (
     Add,
     Bound,
@@ -19,88 +18,14 @@ from tfq_lowbit.export.operators import (
     Requantize,
     Reshape,
 )
-from tfq_lowbit.export.program import FloatTensor, Grid, Program, Tensor
+from tfq_lowbit.export.program import Grid
 from tfq_lowbit.model import Clamp
 
 NO_CLAMP = Clamp(None, None)
 
 
-@dataclass(eq=False)
-class Emitter:
-    """Adds operators and uniquely named tensors to a program.
-
-    Attributes:
-        program: what is built.
-        target: module of the target's tables.
-        prefer: "size" or "speed".
-        input_type: "float32" or "int8".
-    """
-
-    program: Program
-    target: object
-    prefer: str = "size"
-    input_type: str = "float32"
-    _names: set = field(default_factory=set)
-
-    def tensor(self, name, shape, grid):
-        """Return a new int8 tensor; `name` gets a suffix if it is taken."""
-        return Tensor(self._unique(name), shape, grid)
-
-    def reals(self, name, shape):
-        """Return a new float32 tensor; `name` gets a suffix if it is taken."""
-        return FloatTensor(self._unique(name), shape)
-
-    def _unique(self, name):
-        unique, count = name, 1
-        while unique in self._names:
-            unique, count = f"{name}_{count}", count + 1
-        self._names.add(unique)
-        return unique
-
-    def add(self, operator):
-        """Append an operator and return its output."""
-        self.program.operators.append(operator)
-        return operator.output
-
-    def bounded(self, name, shape, grid, clamp, make, can_fuse=True):
-        """Emit an operator whose output must stay within a grid and a clamp.
-
-        Saturation bounds for free, then a fused activation; what is left takes a MAXIMUM or
-        MINIMUM.
-
-        Args:
-            name: path of the layer.
-            shape: of the output.
-            grid: of the output.
-            clamp: real bounds of the activation function before the quantizer.
-            make: `(output, activation) -> operator`; without the activation if not `can_fuse`.
-            can_fuse: whether the operator takes a fused activation.
-
-        Returns:
-            The output tensor.
-        """
-        zero = grid.zero_point
-        low = grid.low if clamp.lower is None else max(grid.low, zero)
-        high = grid.high
-        if clamp.upper is not None:
-            high = min(high, fused_bounds("RELU6", grid.scale, zero)[1])
-        activation = "NONE"
-        if can_fuse and low == zero:
-            activation = "RELU6" if high < INT8_MAX else "RELU" if low > INT8_MIN else "NONE"
-        free_low, free_high = fused_bounds(activation, grid.scale, zero)
-        output = self.tensor(name, shape, grid)
-        self.add(make(output, activation) if can_fuse else make(output))
-        if low > free_low:
-            bounded = self.tensor(f"{name}/lower", shape, grid)
-            output = self.add(Bound(name, output, bounded, low, is_lower=True))
-        if high < free_high:
-            bounded = self.tensor(f"{name}/upper", shape, grid)
-            output = self.add(Bound(name, output, bounded, high, is_lower=False))
-        return output
-
-
 class Pending:
-    """A value that `emit` puts on a grid.
+    """A value that `emit` puts on a grid, or `emit_signs` into bits.
 
     Attributes:
         name: path of the layer that made it.
@@ -111,30 +36,71 @@ class Pending:
         self.name, self.shape = name, shape
         self._emitted = None
 
+    @property
+    def can_fold(self):
+        """Whether `fold` takes a batch normalization."""
+        return False
+
     def emit(self, emitter, grid):
         """Return the tensor on `grid`, adding its operators the first time.
 
         Raises:
-            ValueError: if it was emitted on another grid before.
+            ValueError: if it was emitted on another grid, or as signs, before.
         """
-        if self._emitted is None:
-            self._emitted = grid, self._emit(emitter, grid)
-        emitted_grid, tensor = self._emitted
-        if emitted_grid != grid:
-            raise ValueError(
-                f"The consumers of layer {self.name!r} quantize its output on different grids "
-                f"(step sizes {emitted_grid.scale:g} and {grid.scale:g}); an integer runtime has "
-                "one grid a tensor. Share one quantizer, put a QuantizeActivation behind the "
-                "layer, or use quantize_model."
-            )
-        return tensor
+        return self._emit_once(grid, f"step size {grid.scale:g}", lambda: self._emit(emitter, grid))
+
+    def emit_signs(self, emitter, thresholds):
+        """Return the packed signs, -1 where a value is below its threshold.
+
+        Args:
+            emitter: an `Emitter`.
+            thresholds: float32, scalar or of shape (channels,).
+
+        Raises:
+            ValueError: if it was emitted with other thresholds, or on a grid, before, or if its
+                signs cannot be taken without a grid.
+        """
+        thresholds = np.asarray(thresholds, np.float32)
+        return self._emit_once(
+            thresholds.tobytes(), "signs", lambda: self._emit_signs(emitter, thresholds)
+        )
 
     def clamp(self, clamp):
         """Apply an activation's bounds to what will be emitted."""
         raise NotImplementedError
 
+    def fold(self, multiplier, shift, rounds_shift=False):
+        """Apply a batch normalization, `multiplier * y + shift`, to what will be emitted.
+
+        Args:
+            multiplier: float32 of shape (channels,), of any sign.
+            shift: float32 of shape (channels,).
+            rounds_shift: whether the Keras layer rounds the shift as an integer kernel does, which
+                moves the place where a sign changes.
+        """
+        raise NotImplementedError
+
+    def _emit_once(self, key, label, make):
+        if self._emitted is None:
+            self._emitted = key, label, make()
+        before, before_label, tensor = self._emitted
+        if before != key:
+            raise ValueError(
+                f"The consumers of layer {self.name!r} quantize its output on different grids "
+                f"({before_label} and {label}); an integer runtime has one grid a tensor. Share "
+                "one quantizer, put a QuantizeActivation behind the layer, or use quantize_model."
+            )
+        return tensor
+
     def _emit(self, emitter, grid):
         raise NotImplementedError
+
+    def _emit_signs(self, emitter, thresholds):
+        del emitter, thresholds
+        raise ValueError(
+            f"A binary layer takes the signs of {self.name!r}, which is on no grid yet. Put a "
+            "tfq.QuantizeActivation behind it, or use tfq.quantize_model."
+        )
 
 
 class ClampedPending(Pending):
@@ -200,6 +166,12 @@ class PendingInput(Pending):
         # The same codes in another unit.
         return emitter.add(
             Reshape(self.name, codes, emitter.tensor(f"{self.name}/rescaled", self.shape, grid))
+        )
+
+    def _emit_signs(self, emitter, thresholds):
+        raise ValueError(
+            f"A binary layer takes the signs of the model input {self.name!r} itself. Keep the "
+            "first layer at 8 bits, or put a tfq.QuantizeActivation behind the input."
         )
 
     def _fed_grid(self, grid):
@@ -306,11 +278,20 @@ class PendingJoin(Pending):
 
 
 class PendingMove(Pending):
-    """An operator on raw codes behind a pending value: max pooling, padding, reshaping."""
+    """An operator on raw codes behind a pending value: max pooling, padding, reshaping.
 
-    def __init__(self, name, shape, before, make):
+    Args:
+        name: path of the layer.
+        shape: of the output.
+        before: the pending value.
+        make: `(source, output) -> operator` on int8 tensors.
+        move_signs: `(emitter, before, thresholds) -> packed tensor`, None where the signs of the
+            output are not those of the input moved.
+    """
+
+    def __init__(self, name, shape, before, make, move_signs=None):
         super().__init__(name, shape)
-        self._before, self._make = before, make
+        self._before, self._make, self._move_signs = before, make, move_signs
 
     def clamp(self, clamp):
         self._before.clamp(clamp)
@@ -318,3 +299,8 @@ class PendingMove(Pending):
     def _emit(self, emitter, grid):
         source = self._before.emit(emitter, grid)
         return emitter.add(self._make(source, emitter.tensor(self.name, self.shape, grid)))
+
+    def _emit_signs(self, emitter, thresholds):
+        if self._move_signs is None:
+            return super()._emit_signs(emitter, thresholds)
+        return self._move_signs(emitter, self._before, thresholds)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tfq_lowbit.export.chain import INT32_MIN, Chain, find_thresholds
+from tfq_lowbit.export.lowbit import emit_lowbit, why_not_lowbit
 from tfq_lowbit.export.operators import Conv2D, DepthwiseConv2D, FullyConnected
 from tfq_lowbit.export.pending import ClampedPending
-from tfq_lowbit.export.program import Constant
+from tfq_lowbit.export.program import Constant, Grid
 from tfq_lowbit.export.windows import count_window_operators, gather_windows
 from tfq_lowbit.wrappers import bias_codes, round_bias
 
@@ -36,7 +38,7 @@ class IntegerWeights:
         scales: float32, one for each output channel: `kernel = codes * scales`.
         bias: int32, in units of `input_scale * scales`.
         num_bits: width that the layer was trained at.
-        stored_as: type of the file, "INT8", "INT4" or "INT2".
+        stored_as: type of the file, "INT8", "INT4" or "INT2", "UINT8" for packed bits.
         input_scale: float32 scale of the layer's input.
         input_zero_point: int8 code of 0 of the layer's input.
     """
@@ -92,15 +94,19 @@ class PendingKernel(ClampedPending):
         self._scales = np.asarray(step_sizes, np.float32)
         # In units of the accumulator, and in reals: a channel whose unit is 0 has only the latter.
         self._bias_codes, self._bias = np.zeros(len(bias)), np.zeros(len(bias))
-        self._add_bias(bias, source.grid.scale * self._scales)
+        unit = source.grid.scale * self._scales
+        self._add_bias(bias, unit)
+        # What Keras computes of an accumulator, for its sign.
+        self._chain = Chain(len(self._scales))
+        self._chain.scale(unit, round_bias(bias, unit))
+        self._sign = np.ones(len(self._scales), np.int64)  # of codes against those of the layer
 
-    def fold(self, multiplier, shift):
-        """Apply a batch normalization, `multiplier * y + shift`.
+    @property
+    def can_fold(self):
+        """Whether a batch normalization fits."""
+        return not self.is_clamped
 
-        Args:
-            multiplier: float32 of shape (channels,), of any sign.
-            shift: float32 of shape (channels,).
-        """
+    def fold(self, multiplier, shift, rounds_shift=False):
         # As the Keras layer computes it, product by product.
         unit = np.abs(multiplier) * (self.source.grid.scale * self._scales)
         sign = np.where(multiplier < 0, -1, 1)
@@ -108,6 +114,8 @@ class PendingKernel(ClampedPending):
         self._scales = (self._scales * np.abs(multiplier)).astype(np.float32)
         self._bias_codes, self._bias = self._bias_codes * sign, self._bias * multiplier
         self._add_bias(shift, unit)
+        self._chain.scale(multiplier, round_bias(shift, unit) if rounds_shift else shift)
+        self._sign = self._sign * sign
 
     def _add_bias(self, bias, unit):
         self._bias_codes = self._bias_codes + np.asarray(bias_codes(bias, unit))
@@ -116,11 +124,44 @@ class PendingKernel(ClampedPending):
     def _emit(self, emitter, grid):
         codes, scales, bias = self._floored(grid)
         self._check_multipliers(scales, grid, emitter.target.MAX_MULTIPLIER)
+        reason = why_not_lowbit(self.spec, codes, self.source.grid)
+        if emitter.custom_ops == "lowbit" and not reason:
+            self._record(emitter, codes, scales, bias, "UINT8")
+            kernel = codes.reshape(self._layout).astype(np.int8)
+            return emit_lowbit(emitter, self, kernel, scales, bias, grid, self._clamp)
+        emitter.program.plain_layers[self.name] = reason or "custom_ops='lowbit' runs it on bits"
+        make, stored_as = self._operator(emitter, codes, scales, bias)
+        self._record(emitter, codes, scales, bias, stored_as)
+        return emitter.bounded(self.name, self.shape, grid, self._clamp, make)
+
+    def _emit_signs(self, emitter, thresholds):
+        """Emit the accumulator less its threshold, at a multiplier of 1: it saturates, signs stay.
+
+        An accumulator needs no grid then, and no sign is lost to rounding.
+        """
+        source = self.source.grid
+        self._chain.clamp(self._clamp)
+        reach = (np.abs(self._codes).sum(axis=0) * _widest(source)).astype(np.int64)
+        integers, is_set = find_thresholds(
+            lambda sums: self._chain(sums * self._sign), -reach, reach, thresholds
+        )
+        never_crosses = np.where(is_set, -reach - 1, reach)
+        bias = np.where(integers == INT32_MIN, never_crosses, -integers).astype(np.int32)
+        self._record(emitter, self._codes, self._scales, bias, "")
+        emitter.program.plain_layers[self.name] = why_not_lowbit(self.spec, self._codes, source)
+        make, stored_as = self._operator(emitter, self._codes, np.ones_like(self._scales), bias)
+        emitter.program.weights[self.name].stored_as = stored_as
+        output = emitter.tensor(f"{self.name}/accumulator", self.shape, Grid(source.scale, 0))
+        emitter.add(make(output))
+        return emitter.pack_signs(output, np.zeros(1, np.int32))
+
+    def _operator(self, emitter, codes, scales, bias):
+        """Return `(output, activation) -> operator`, and the stored type of the codes."""
         facts = self._facts(codes, bias, emitter)
         operator, source, layout = self._choose_operator(emitter, codes, facts)
         stored_as = emitter.target.choose_container(operator, **facts)
         axis = 3 if operator == "DEPTHWISE_CONV_2D" else 0
-        bias_scales = (source.grid.scale * scales).astype(np.float32)
+        bias_scales = (self.source.grid.scale * scales).astype(np.float32)
         arguments = dict(
             name=self.name,
             source=source,
@@ -133,30 +174,28 @@ class PendingKernel(ClampedPending):
             arguments |= dict(
                 strides=self.spec.strides, dilation=self.spec.dilation, padding=self.spec.padding
             )
+
+        def make(output, activation="NONE"):
+            return OPERATORS[operator](output=output, activation=activation, **arguments)
+
+        return make, stored_as
+
+    def _record(self, emitter, codes, scales, bias, stored_as):
+        grid = self.source.grid
         emitter.program.weights[self.name] = IntegerWeights(
             codes.reshape(self._layout).astype(np.int8),
             scales,
             bias,
             self.spec.num_bits,
             stored_as,
-            float(source.grid.scale),
-            source.grid.zero_point,
-        )
-        return emitter.bounded(
-            self.name,
-            self.shape,
-            grid,
-            self._clamp,
-            lambda output, activation: OPERATORS[operator](
-                output=output, activation=activation, **arguments
-            ),
+            float(grid.scale),
+            grid.zero_point,
         )
 
     def _facts(self, codes, bias, emitter):
         """Return what decides the container of the codes."""
-        grid = self.source.grid
-        reach = max(grid.high - grid.zero_point, grid.zero_point - grid.low)
-        sums = np.abs(codes).sum(axis=0) * reach + np.abs(bias.astype(np.int64))
+        reached = np.abs(codes).sum(axis=0) * _widest(self.source.grid)
+        sums = reached + np.abs(bias.astype(np.int64))
         largest_sum, limit = int(sums.max()), emitter.target.ACCUMULATOR_LIMITS["INT8"]
         if largest_sum >= limit:
             raise ValueError(
@@ -220,3 +259,8 @@ class PendingKernel(ClampedPending):
     def _channels(self, codes):
         is_depthwise = self.spec.operator == "DEPTHWISE_CONV_2D"
         return codes.shape[-1] * (codes.shape[-2] if is_depthwise else 1)
+
+
+def _widest(grid):
+    """Return the largest distance of a code from the zero point."""
+    return max(grid.high - grid.zero_point, grid.zero_point - grid.low)

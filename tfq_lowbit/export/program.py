@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from tfq_lowbit.packing import unpack_planes, unpack_signs, words_for
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -65,13 +67,45 @@ class FloatTensor:
 
 
 @dataclass(eq=False)
+class PackedTensor:
+    """A tensor of bits that custom operators read and write (`custom_ops/README.md`).
+
+    `Program.run` holds it unpacked: values +1 and -1, or codes `0 .. 2^num_planes - 1`.
+
+    Attributes:
+        name: unique in the program.
+        shape: of the values, with the batch first, None where unknown.
+        num_planes: bits of a value.
+        has_codes: whether it holds codes, not +1 and -1.
+        grid: None.
+    """
+
+    name: str
+    shape: tuple
+    num_planes: int = 1
+    has_codes: bool = False
+    grid: None = None
+
+    @property
+    def words_shape(self):
+        """Shape of the int32 words in the file."""
+        return *self.shape[:-1], self.num_planes * words_for(self.shape[-1])
+
+    def unpack(self, words):
+        """Return the values in `words` as integers."""
+        if self.has_codes:
+            return unpack_planes(words, self.shape[-1], self.num_planes)
+        return unpack_signs(words, self.shape[-1])
+
+
+@dataclass(eq=False)
 class Constant:
     """A tensor of the file that holds data.
 
     Attributes:
         name: unique in the program.
         values: integers or floats in their natural type; int4 and int2 codes as int8.
-        type: schema name of the stored type: "INT8", "INT4", "INT2", "INT32".
+        type: schema name of the stored type: "INT8", "INT4", "INT2", "INT32", "UINT8" or "FLOAT32".
         scales: float32, one or one a channel, None for plain integers.
         zero_point: of the codes.
         axis: the channel axis of `scales`.
@@ -85,7 +119,7 @@ class Constant:
     axis: int = 0
 
 
-AnyTensor = Tensor | FloatTensor
+AnyTensor = Tensor | FloatTensor | PackedTensor
 
 
 class Operator(Protocol):
@@ -94,20 +128,37 @@ class Operator(Protocol):
     Attributes:
         code: its name in the schema, `CONV_2D`.
         name: path of the layer it comes from.
-        inputs: tensors and constants in the file's order.
+        inputs: tensors and constants in the file's order, None for an optional one left out.
         output: the tensor it makes.
     """
 
     code: str
     name: str
-    inputs: Sequence[AnyTensor | Constant]
+    inputs: Sequence[AnyTensor | Constant | None]
     output: AnyTensor
 
     def compute(self, *codes: tf.Tensor) -> tf.Tensor:
         """Return the output's codes (float32) from those of the tensors among `inputs`."""
 
     def options(self) -> tuple[str, dict[str, Any]]:
-        """Return the name of the schema's options table and its fields."""
+        """Return the name of the schema's options table and its fields.
+
+        The name is `CUSTOM_OPTIONS` for a custom operator, "" for one without options.
+        """
+
+
+# In place of a table's name: the options are a flexbuffer map of integers.
+CUSTOM_OPTIONS = "flexbuffer"
+
+
+def taken_by(operator) -> list[AnyTensor]:
+    """Return the tensors among the inputs of an operator: what `compute` takes."""
+    return [each for each in operator.inputs if not isinstance(each, Constant | None)]
+
+
+def is_custom(operator) -> bool:
+    """Return whether an operator needs the delegate."""
+    return operator.options()[0] == CUSTOM_OPTIONS
 
 
 @dataclass(eq=False)
@@ -123,7 +174,8 @@ class Program:
             its tensor.
         input_names: for each input, its name in the Keras model.
         output_names: for each output, likewise.
-        weights: for each layer with a kernel, its `IntegerWeights`.
+        weights: for each layer with a kernel, its `IntegerWeights` or `BinaryWeights`.
+        plain_layers: for each layer with a kernel that does not run on bits, why.
         options: the arguments that it was lowered with.
     """
 
@@ -135,7 +187,13 @@ class Program:
     input_names: list[str] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     weights: dict[str, Any] = field(default_factory=dict)
+    plain_layers: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def custom_operators(self) -> list[str]:
+        """The names of the custom operators in it, sorted."""
+        return sorted({each.code for each in self.operators if is_custom(each)})
 
     def run(self, inputs):
         """Compute every tensor from `inputs`.
@@ -144,13 +202,13 @@ class Program:
             inputs: one array for each input: codes for an int8 tensor, else reals.
 
         Returns:
-            A dict from tensor to its float32 codes or values.
+            A dict from tensor to its float32 codes or values, bits unpacked.
         """
         values = {
             tensor: tf.cast(value, tf.float32)
             for tensor, value in zip(self.inputs, inputs, strict=True)
         }
         for operator in self.operators:
-            taken = [values[each] for each in operator.inputs if not isinstance(each, Constant)]
+            taken = [values[each] for each in taken_by(operator)]
             values[operator.output] = operator.compute(*taken)
         return values

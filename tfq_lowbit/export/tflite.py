@@ -7,10 +7,12 @@ import numpy as np
 from tfq_lowbit.export.fidelity import LOWERED_LITERT, Fidelity
 from tfq_lowbit.export.files import require_writable_file, write_whole
 from tfq_lowbit.export.lower import lower
-from tfq_lowbit.export.operators import KernelOperator
+from tfq_lowbit.export.operators import BitKernelOperator, KernelOperator
+from tfq_lowbit.export.pending_binary import BinaryWeights
 from tfq_lowbit.export.pending_kernel import IntegerWeights
 from tfq_lowbit.export.verify import verify_program
 from tfq_lowbit.export.writer import runtime_version, write_tflite
+from tfq_lowbit.native.delegate import DELEGATE
 from tfq_lowbit.targets import TARGETS
 
 RANDOM_SAMPLES = 4
@@ -29,6 +31,7 @@ class ExportedLayer:
         stored_as: type of the file.
         num_bytes: bytes of its weights in the file.
         note: what the choice costs, "" where nothing.
+        plain_reason: why it does not run on bits, "" where it does.
     """
 
     name: str
@@ -37,6 +40,7 @@ class ExportedLayer:
     stored_as: str
     num_bytes: int
     note: str = ""
+    plain_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class ExportReport:
         layers: the layers with weights.
         fidelity: the comparison of Keras, lowered graph and LiteRT.
         is_random_data: whether the comparison ran on random inputs.
+        custom_operators: names of the custom operators in the file, which need the delegate.
     """
 
     path: str
@@ -60,6 +65,7 @@ class ExportReport:
     layers: tuple[ExportedLayer, ...]
     fidelity: Fidelity
     is_random_data: bool
+    custom_operators: tuple[str, ...] = ()
 
     def __str__(self):
         lines = [
@@ -69,9 +75,14 @@ class ExportReport:
         for layer in self.layers:
             note = f"  ({layer.note})" if layer.note else ""
             lines.append(
-                f"  {layer.name}: {layer.num_bits} bits in {layer.stored_as}, "
+                f"  {layer.name}: {_bits(layer.num_bits)} in {layer.stored_as}, "
                 f"{layer.num_bytes:,} bytes, {layer.operator}{note}"
             )
+        if self.custom_operators:
+            lines.append(f"needs {DELEGATE} for {', '.join(self.custom_operators)}")
+            plain = [layer for layer in self.layers if layer.plain_reason]
+            lines.append("not on bits:" if plain else "every layer with weights runs on bits")
+            lines += [f"  {layer.name}: {layer.plain_reason}" for layer in plain]
         lines.append(str(self.fidelity) + (" (random inputs)" if self.is_random_data else ""))
         if not self.fidelity.is_exact:
             lines.append(
@@ -88,11 +99,14 @@ def export_tflite(
     input_type="float32",
     output_type="float32",
     verify_data=None,
+    custom_ops="binary",
 ) -> ExportReport:
     """Write a model with quantizers as a full-integer .tflite file and verify it.
 
     The trained codes are written as they are, with batch normalization folded into scales and
-    int32 biases. The file appears whole or not at all.
+    int32 biases. Binary layers become custom operators, which `libtfq_delegate.so` brings to any
+    LiteRT; their batch normalization, activation, pooling and the sign that follows become one
+    integer threshold a channel. The file appears whole or not at all.
 
     Args:
         model: a calibrated or trained model from `quantize_model`, or built with wrappers.
@@ -104,6 +118,9 @@ def export_tflite(
         output_type: "float32", or "int8" to return codes.
         verify_data: inputs to compare Keras, the lowered graph and LiteRT on; None takes four
             random inputs.
+        custom_ops: which layers become custom operators: "binary" takes the layers that have no
+            other form; "lowbit" also those with binary or ternary weights whose inputs have at most
+            two bits, with the same results. A model without such layers needs no delegate.
 
     Returns:
         An `ExportReport`, with the `Fidelity` found.
@@ -114,7 +131,7 @@ def export_tflite(
         OSError: if `path` cannot be written.
     """
     path = require_writable_file(path)
-    program = lower(model, target, prefer, input_type, output_type)
+    program = lower(model, target, prefer, input_type, output_type, custom_ops)
     tables = TARGETS[target]
     content = write_tflite(program, tables)
     is_random = verify_data is None
@@ -129,10 +146,13 @@ def export_tflite(
         tuple(_exported(program, tables)),
         fidelity,
         is_random,
+        tuple(program.custom_operators),
     )
 
 
-def integer_weights(model, target="litert", prefer="size") -> dict[str, IntegerWeights]:
+def integer_weights(
+    model, target="litert", prefer="size"
+) -> dict[str, IntegerWeights | BinaryWeights]:
     """Return the integers that an export ships, by layer.
 
     Args:
@@ -141,8 +161,8 @@ def integer_weights(model, target="litert", prefer="size") -> dict[str, IntegerW
         prefer: as `export_tflite`.
 
     Returns:
-        A dict from layer name to `IntegerWeights`: codes, scales, int32 bias and where they are
-        stored.
+        A dict from layer name to `IntegerWeights` (codes, scales, int32 bias and where they are
+        stored), for a binary layer to `BinaryWeights`.
 
     Raises:
         ValueError: as `export_tflite`.
@@ -150,19 +170,24 @@ def integer_weights(model, target="litert", prefer="size") -> dict[str, IntegerW
     return lower(model, target, prefer).weights
 
 
+def _bits(count):
+    return "1 bit" if count == 1 else f"{count} bits"
+
+
 def _exported(program, tables):
     for operator in program.operators:
-        if not isinstance(operator, KernelOperator):
+        if not isinstance(operator, KernelOperator | BitKernelOperator):
             continue
-        weights = program.weights.get(operator.name)
-        stored_as = operator.filter.type
+        weights, stored = program.weights[operator.name], operator.filter
+        is_on_bits = isinstance(operator, BitKernelOperator)
         yield ExportedLayer(
             operator.name,
             operator.code,
             weights.num_bits,
-            stored_as,
-            -(-operator.filter.values.size * tables.BITS[stored_as] // 8),
-            _note(operator, weights),
+            "packed bits" if is_on_bits else stored.type,
+            -(-stored.values.size * tables.BITS[stored.type] // 8),
+            "" if is_on_bits else _note(operator, weights),
+            program.plain_layers.get(operator.name, ""),
         )
 
 

@@ -17,9 +17,10 @@ from tfq_lowbit.export.fidelity import (
     Fidelity,
 )
 from tfq_lowbit.export.lower import lower
-from tfq_lowbit.export.program import AnyTensor, Constant, Program
-from tfq_lowbit.export.writer import METADATA_NAME, pack_model
+from tfq_lowbit.export.program import AnyTensor, FloatTensor, PackedTensor, Program, taken_by
+from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, pack_model
 from tfq_lowbit.model import as_batches, read_graph
+from tfq_lowbit.native import load_delegate
 
 
 def verify(model, path, data, per_layer=False) -> Fidelity:
@@ -54,6 +55,7 @@ def program_of(model, content) -> Program:
     for metadata in written.metadata or ():
         if metadata.name == METADATA_NAME.encode():
             options = json.loads(bytes(written.buffers[metadata.buffer].data))
+            options.pop(NEEDS_NAME, None)
             return lower(model, **options)
     raise ValueError(
         "The file holds no metadata of this library, so its layers cannot be matched to the "
@@ -95,11 +97,15 @@ def verify_program(model, program, content, data, per_layer=False, argument="dat
 
 
 class _Runtime:
-    """LiteRT with its default resolver, on one file."""
+    """LiteRT with its default resolver, and our delegate if the file needs it, on one file."""
 
     def __init__(self, content, program):
         self.program, self.coded = program, _coded_outputs(program)
-        self.interpreter = Interpreter(model_content=content, num_threads=1)
+        self.interpreter = Interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_delegates=[load_delegate()] if program.custom_operators else None,
+        )
         self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()
 
@@ -124,7 +130,11 @@ class _Runtime:
         ]
 
     def all_codes(self, fed):
+        """Return what every operator made, packed bits as values."""
         made = self.invoke(fed)
+        for tensor in (operator.output for operator in self.program.operators):
+            if isinstance(tensor, PackedTensor):
+                made[tensor.name] = tensor.unpack(made[tensor.name])
         fed = zip(self.program.inputs, fed, strict=True)
         return made | {tensor.name: values for tensor, values in fed}
 
@@ -156,13 +166,9 @@ def _keras_codes(model, graph, coded, batch):
 
 def _compare_operators(fidelity, program, codes):
     for operator in program.operators:
-        if operator.output.grid is None:
+        if isinstance(operator.output, FloatTensor):
             continue
-        taken = [
-            tf.cast(codes[each.name], tf.float32)
-            for each in operator.inputs
-            if not isinstance(each, Constant)
-        ]
+        taken = [tf.cast(codes[each.name], tf.float32) for each in taken_by(operator)]
         computed = operator.compute(*taken).numpy()
         agreement = _agreement(fidelity.layers, operator.output.name, LOWERED_LITERT)
         agreement.update(computed, codes[operator.output.name])
@@ -179,8 +185,20 @@ def _compare_layers(fidelity, graph, program, batch, codes):
         agreement.update(tensor.grid.encode(values), codes[tensor.name])
         return tf.constant(tensor.grid.decode(codes[tensor.name]))
 
+    def replace_signs(tensor, quantizer, values):
+        """Compare the signs that a binary layer takes; return values that have the runtime's."""
+        signs = np.reshape(codes[tensor.name], values.shape)
+        agreement = _agreement(fidelity.layers, tensor.name, KERAS_LITERT)
+        agreement.update(np.asarray(quantizer.encode(values).codes) < 0, signs < 0)
+        thresholds = np.asarray(quantizer.thresholds(), np.float32)
+        below = thresholds - (np.float32(1) + np.abs(thresholds))
+        return tf.constant(np.where(signs < 0, below, thresholds))
+
     def call(node, args, kwargs):
-        if f"{node.name}/input" in program.edges:
+        source = program.edges.get(f"{node.name}/input")
+        if isinstance(source, PackedTensor):
+            args = (replace_signs(source, node.layer.input_quantizer, args[0]), *args[1:])
+        elif source is not None:
             quantized = node.layer.input_quantizer(args[0])
             args = (replace(f"{node.name}/input", quantized), *args[1:])
         outputs = node.layer(*args, **kwargs)

@@ -5,18 +5,29 @@ import json
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
-from tfq_lowbit.export.program import AnyTensor, Constant, Program
+from tfq_lowbit.export.program import (
+    CUSTOM_OPTIONS,
+    AnyTensor,
+    Constant,
+    PackedTensor,
+    Program,
+    is_custom,
+)
 from tfq_lowbit.packing import pack_codes
 
-# Where the file says how it was written, as JSON: the arguments of `lower`.
+# Where the file says how it was written, as JSON: the arguments of `lower`, and under `NEEDS_NAME`
+# the versions of the custom operators that it needs.
 METADATA_NAME = "tfq_lowbit"
+NEEDS_NAME = "custom_operators"
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
 RUNTIME_VERSION_BYTES = 16
 DEPRECATED_CODE_LIMIT = 127
 PACKED_TYPES = {"INT4": 4, "INT2": 2}
-NATURAL_TYPES = {"INT8": np.int8, "INT32": np.int32}
+NATURAL_TYPES = {"INT8": np.int8, "INT32": np.int32, "UINT8": np.uint8, "FLOAT32": np.float32}
+OPTIONAL_INPUT = -1
 # Options whose values are names in an enumeration of the schema.
 ENUMERATIONS = {
     "padding": schema.Padding,
@@ -83,18 +94,36 @@ class _Writer:
         runtime = runtime_version(self.program, self.target).encode()
         model.metadata = [
             self._metadata("min_runtime_version", runtime.ljust(RUNTIME_VERSION_BYTES, b"\0")),
-            self._metadata(METADATA_NAME, json.dumps(self.program.options).encode()),
+            self._metadata(METADATA_NAME, json.dumps(self._description()).encode()),
         ]
         model.buffers = self.buffers
         return pack_model(model)
 
+    def _description(self):
+        """Return what the file says of itself."""
+        needs = {
+            operator.code: _version(operator, self.target).version
+            for operator in self.program.operators
+            if is_custom(operator)
+        }
+        return self.program.options | ({NEEDS_NAME: needs} if needs else {})
+
     def _operator(self, operator):
         written = schema.OperatorT()
         version = _version(operator, self.target).version
-        written.opcodeIndex = self._operator_code(operator.code, version)
-        written.inputs = [self._index(each) for each in operator.inputs]
+        written.opcodeIndex = self._operator_code(operator.code, version, is_custom(operator))
+        written.inputs = [
+            OPTIONAL_INPUT if each is None else self._index(each) for each in operator.inputs
+        ]
         written.outputs = [self._index(operator.output)]
         name, values = operator.options()
+        if name == CUSTOM_OPTIONS:
+            content = _flexbuffer({"version": version, **values})
+            written.customOptions = np.frombuffer(content, np.uint8)
+            written.customOptionsFormat = schema.CustomOptionsFormat.FLEXBUFFERS
+            return written
+        if not name:
+            return written
         written.builtinOptionsType = getattr(schema.BuiltinOptions, name)
         written.builtinOptions = getattr(schema, f"{name}T")()
         for field, value in values.items():
@@ -103,10 +132,11 @@ class _Writer:
             setattr(written.builtinOptions, field, value)
         return written
 
-    def _operator_code(self, name, version):
+    def _operator_code(self, name, version, custom):
         if (name, version) not in self.codes:
             code = schema.OperatorCodeT()
-            code.builtinCode = getattr(schema.BuiltinOperator, name)
+            code.builtinCode = getattr(schema.BuiltinOperator, "CUSTOM" if custom else name)
+            code.customCode = name if custom else None
             code.deprecatedBuiltinCode = min(code.builtinCode, DEPRECATED_CODE_LIMIT)
             code.version = version
             self.codes[name, version] = code
@@ -127,11 +157,13 @@ class _Writer:
 
     def _variable(self, tensor: AnyTensor):
         written = schema.TensorT()
+        is_packed = isinstance(tensor, PackedTensor)
+        shape = tensor.words_shape if isinstance(tensor, PackedTensor) else tensor.shape
         written.name = tensor.name
         written.hasRank = True
-        written.shape = [size or 1 for size in tensor.shape]
-        written.shapeSignature = [-1 if size is None else size for size in tensor.shape]
-        written.type = schema.TensorType.FLOAT32
+        written.shape = [size or 1 for size in shape]
+        written.shapeSignature = [-1 if size is None else size for size in shape]
+        written.type = schema.TensorType.INT32 if is_packed else schema.TensorType.FLOAT32
         if tensor.grid is not None:
             written.type = schema.TensorType.INT8
             written.quantization = _quantization([tensor.grid.scale], tensor.grid.zero_point)
@@ -173,6 +205,16 @@ class _Writer:
         signature.inputs = _tensor_map(self.program.input_names, subgraph.inputs)
         signature.outputs = _tensor_map(self.program.output_names, subgraph.outputs)
         return signature
+
+
+def _flexbuffer(values):
+    """Return a map of integers as a flexbuffer."""
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key, value in values.items():
+            builder.Key(key)
+            builder.Int(int(value))
+    return bytes(builder.Finish())
 
 
 def _tensor_map(names, indices):

@@ -14,22 +14,29 @@ MIN_BITS, MAX_BITS = 2, 8
 
 
 class Encoded(NamedTuple):
-    """Codes and what turns them into reals: `value = codes * step_size`.
+    """Codes and what turns them into reals: `value = codes * step_size + offset`.
 
     Attributes:
-        codes: int32 tensor of the shape of the values; code 0 is the real 0.
+        codes: int32 tensor of the shape of the values. Without an offset code 0 is the real 0.
         step_size: float32, broadcastable to `codes`.
+        offset: float32, broadcastable to `codes`, None where there is none. Only binary quantizers
+            have one.
     """
 
     codes: tf.Tensor
     step_size: tf.Tensor
+    offset: tf.Tensor | None = None
 
 
 class Quantizer(keras.layers.Layer):
     """Base class: maps reals to `step_size * code` with integer codes in `[q_min, q_max]`.
 
     Code 0 always is the real 0, so zero padding and ReLU are exact. A call computes in float32
-    and returns the type of its input.
+    and returns the type of its input. `BinaryQuantizer` is the base of those without a code 0.
+
+    Attributes:
+        widths: the widths that a class has, as (smallest, largest).
+        needs_data: whether something is set from the first data.
 
     Args:
         num_bits: width of the codes, 2 to 8.
@@ -46,12 +53,15 @@ class Quantizer(keras.layers.Layer):
         ValueError: for a width out of range or an unknown rule.
     """
 
+    widths = (MIN_BITS, MAX_BITS)
+    needs_data = True
+
     def __init__(
         self, num_bits=8, signed=True, narrow_range=False, axis=None, init="lsq", **kwargs
     ):
         kwargs = {"dtype": "float32", "autocast": False, **kwargs}
         super().__init__(**kwargs)
-        self.num_bits = check_num_bits(num_bits)
+        self.num_bits = check_num_bits(num_bits, widths=self.widths)
         self.signed = signed
         self.narrow_range = narrow_range
         self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
@@ -96,14 +106,15 @@ class Quantizer(keras.layers.Layer):
 
     @property
     def is_calibrated(self):
-        """True once the step size was set from data, loaded or trained."""
-        return self.built and bool(self.calibrated.numpy() > 0)
+        """True once the step size was set from data, loaded or trained, or needs no data."""
+        return self.built and (not self.needs_data or bool(self.calibrated.numpy() > 0))
 
     def build(self, input_shape):
         """Create the step size for values of `input_shape`."""
         axes = self.channel_axes(len(input_shape))
         shape = [size if axis in axes else 1 for axis, size in enumerate(input_shape)]
-        self.calibrated = self._flag("calibrated")
+        if self.needs_data:
+            self.calibrated = self._flag("calibrated")
         if self.signed is None:
             self.is_signed = self._flag("is_signed")
         self.scheme_build(shape if axes else [])
@@ -111,7 +122,7 @@ class Quantizer(keras.layers.Layer):
     def call(self, inputs, training=None):
         """Quantize `inputs`; the first training batch sets the step size if nothing else did."""
         values = tf.cast(inputs, tf.float32)
-        if training:
+        if training and self.needs_data:
             self._initialize_once(values)
         return tf.cast(self.scheme_quantize(values), inputs.dtype)
 
@@ -143,14 +154,15 @@ class Quantizer(keras.layers.Layer):
             values: float tensor or array.
 
         Returns:
-            `Encoded(codes, step_size)`, codes as int32.
+            `Encoded(codes, step_size, offset)`, codes as int32.
         """
         encoded = self.scheme_encode(tf.cast(values, tf.float32))
-        return Encoded(tf.cast(encoded.codes, tf.int32), encoded.step_size)
+        return encoded._replace(codes=tf.cast(encoded.codes, tf.int32))
 
     def decode(self, encoded):
-        """Return the float32 values of `encoded`: `codes * step_size`."""
-        return tf.cast(encoded.codes, tf.float32) * encoded.step_size
+        """Return the float32 values of `encoded`: `codes * step_size + offset`."""
+        values = tf.cast(encoded.codes, tf.float32) * encoded.step_size
+        return values if encoded.offset is None else values + encoded.offset
 
     def get_config(self):
         """Return the arguments."""
@@ -203,7 +215,8 @@ class Quantizer(keras.layers.Layer):
         if self.signed is None:
             self.is_signed.assign(tf.cast(tf.reduce_min(values) < 0.0, tf.float32))
         self.scheme_initialize(self._by_channel(values))
-        self.calibrated.assign(1.0)
+        if self.needs_data:
+            self.calibrated.assign(1.0)
 
     def _initialize_once(self, values):
         def initialize():
@@ -224,16 +237,20 @@ def encode_on_grid(values, step_size, q_min, q_max):
     return Encoded(codes, step_size)
 
 
-def check_num_bits(num_bits, name="num_bits"):
-    """Return `num_bits` if it is an integer from 2 to 8.
+def check_num_bits(num_bits, name="num_bits", widths=(MIN_BITS, MAX_BITS)):
+    """Return `num_bits` if it is an integer in a range, from 2 to 8 by default.
+
+    Args:
+        num_bits: the width.
+        name: of the argument, for the error.
+        widths: the smallest and the largest width.
 
     Raises:
         ValueError: if not.
     """
     is_integer = isinstance(num_bits, (int, np.integer)) and not isinstance(num_bits, bool)
-    if not is_integer or not MIN_BITS <= num_bits <= MAX_BITS:
-        raise ValueError(
-            f"Argument `{name}` must be an integer from {MIN_BITS} to {MAX_BITS}. "
-            f"Received: {name}={num_bits!r}"
-        )
+    smallest, largest = widths
+    if not is_integer or not smallest <= num_bits <= largest:
+        rule = f"an integer from {smallest} to {largest}" if smallest < largest else f"{smallest}"
+        raise ValueError(f"Argument `{name}` must be {rule}. Received: {name}={num_bits!r}")
     return int(num_bits)

@@ -3,12 +3,16 @@
 from typing import NamedTuple
 
 from tfq_lowbit.quantizers.affine import UniformAffine
-from tfq_lowbit.quantizers.base import check_num_bits
+from tfq_lowbit.quantizers.approx_sign import ApproxSign
+from tfq_lowbit.quantizers.base import MAX_BITS, MIN_BITS, check_num_bits
 from tfq_lowbit.quantizers.dorefa import DoReFaActivations, DoReFaWeights
 from tfq_lowbit.quantizers.lsq import LSQ
 from tfq_lowbit.quantizers.lsq_plus import LSQPlus
 from tfq_lowbit.quantizers.pact import PACT
+from tfq_lowbit.quantizers.r_sign import RSign
+from tfq_lowbit.quantizers.ste_sign import SteSign
 from tfq_lowbit.quantizers.ternary import TWN
+from tfq_lowbit.quantizers.xnor import XNOR
 
 
 class Scheme(NamedTuple):
@@ -35,6 +39,11 @@ KERNEL_SCHEMES = {
     "affine": Scheme(UniformAffine, "min_max", per_channel=True),
     "dorefa": Scheme(DoReFaWeights, "min_max", options={"keep_scale": True}),
     "ternary": Scheme(TWN, "lsq", per_channel=True, num_bits=2),
+    "ste_sign": Scheme(SteSign, "lsq", per_channel=True, num_bits=1),
+    "xnor": Scheme(XNOR, "lsq", per_channel=True, num_bits=1),
+    "magnitude_aware": Scheme(
+        XNOR, "lsq", per_channel=True, num_bits=1, options={"has_fixed_scale": True}
+    ),
 }
 
 ACTIVATION_SCHEMES = {
@@ -49,13 +58,42 @@ ACTIVATION_SCHEMES = {
 }
 
 
+# What binarizes the input of a binary layer.
+INPUT_SCHEMES = {
+    "ste_sign": SteSign,
+    "approx_sign": ApproxSign,
+    "r_sign": RSign,
+}
+
+
+class BinaryScheme(NamedTuple):
+    """The quantizers of a binary layer.
+
+    Attributes:
+        weight_quantizer: a name in `KERNEL_SCHEMES`.
+        input_quantizer: a name in `INPUT_SCHEMES`.
+    """
+
+    weight_quantizer: str
+    input_quantizer: str
+
+
+# The papers, by name.
+BINARY_SCHEMES = {
+    "ste_sign": BinaryScheme("ste_sign", "ste_sign"),
+    "xnor": BinaryScheme("xnor", "ste_sign"),
+    "bi_real": BinaryScheme("magnitude_aware", "approx_sign"),
+    "react_net": BinaryScheme("magnitude_aware", "r_sign"),
+}
+
+
 def kernel_quantizer(scheme, num_bits, axis=None, init=None):
     """Build the weight quantizer of a scheme.
 
     Args:
         scheme: a name in `KERNEL_SCHEMES`.
-        num_bits: width, 2 to 8. A scheme of one width (ternary) takes that at lower widths and
-            LSQ above it, so that a first and last layer at eight bits stay possible.
+        num_bits: width, 2 to 8, or 1 for binary schemes. A scheme of one width (binary, ternary)
+            takes LSQ at others, so that a first and last layer at eight bits stay possible.
         axis: the channel axis, None for one step size a tensor.
         init: initialisation rule, None for the scheme's own.
 
@@ -66,7 +104,7 @@ def kernel_quantizer(scheme, num_bits, axis=None, init=None):
         ValueError: for an unknown scheme or a width out of range.
     """
     row = _row(KERNEL_SCHEMES, scheme, "weight_quantizer")
-    num_bits = check_num_bits(num_bits, "weight_bits")
+    num_bits = check_num_bits(num_bits, "weight_bits", kernel_widths(scheme))
     if row.num_bits is not None and num_bits != row.num_bits:
         row = KERNEL_SCHEMES["lsq"]
     return row.quantizer(
@@ -99,6 +137,38 @@ def activation_quantizer(scheme, num_bits, signed=None, init=None):
     if row.quantizer is not LSQPlus:
         options["signed"] = signed
     return row.quantizer(num_bits=num_bits, init=init or row.init, **options)
+
+
+def input_quantizer(scheme):
+    """Build what binarizes the input of a binary layer.
+
+    Args:
+        scheme: a name in `INPUT_SCHEMES`.
+
+    Returns:
+        A `SignFunction`.
+
+    Raises:
+        ValueError: for an unknown scheme.
+    """
+    return _row(INPUT_SCHEMES, scheme, "input_quantizer")()
+
+
+def binary_scheme(name):
+    """Return the quantizers of a binary layer by the name of their paper.
+
+    Args:
+        name: a name in `BINARY_SCHEMES`.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    return _row(BINARY_SCHEMES, name, "scheme")
+
+
+def kernel_widths(scheme):
+    """Return the smallest and the largest width that a kernel can have under a scheme."""
+    return (1 if KERNEL_SCHEMES[scheme].num_bits == 1 else MIN_BITS), MAX_BITS
 
 
 def _row(table, scheme, argument):

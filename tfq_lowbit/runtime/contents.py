@@ -5,8 +5,10 @@ import dataclasses
 
 from ai_edge_litert import schema_py_generated as schema
 
+from tfq_lowbit.native.delegate import DELEGATE
 from tfq_lowbit.runtime.interpreter import read_model
 
+OWN_PREFIX = "Tfq"
 RUNTIME_METADATA = b"min_runtime_version"
 TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
 OPERATORS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
@@ -23,6 +25,7 @@ class Contents:
         inputs: name, type and shape of each input.
         outputs: likewise.
         constant_bytes: bytes of the constants of each type.
+        custom_operators: names of those operators that are no part of the runtime.
     """
 
     num_bytes: int
@@ -31,9 +34,16 @@ class Contents:
     inputs: tuple[tuple[str, str, tuple], ...]
     outputs: tuple[tuple[str, str, tuple], ...]
     constant_bytes: dict[str, int]
+    custom_operators: tuple[str, ...] = ()
 
     def __str__(self):
         lines = [f"{self.num_bytes:,} bytes, runtime {self.min_runtime_version} or newer"]
+        own = [name for name in self.custom_operators if name.startswith(OWN_PREFIX)]
+        others = [name for name in self.custom_operators if name not in own]
+        if own:
+            lines.append(f"needs {DELEGATE} for {', '.join(own)}")
+        if others:
+            lines.append(f"needs custom operators that are not this library's: {', '.join(others)}")
         for title, tensors in (("input", self.inputs), ("output", self.outputs)):
             lines += [f"{title}: {name} {type_} {shape}" for name, type_, shape in tensors]
         lines.append("operators:")
@@ -82,6 +92,7 @@ def read_contents(path_or_bytes) -> Contents:
             if data is not None and tensor.buffer not in counted:
                 counted.add(tensor.buffer)
                 constant_bytes[TYPES[tensor.type]] += len(data)
+    custom = {code.customCode.decode() for code in model.operatorCodes or () if code.customCode}
     main = model.subgraphs[0]
     return Contents(
         num_bytes=len(content),
@@ -90,6 +101,7 @@ def read_contents(path_or_bytes) -> Contents:
         inputs=tuple(_describe(main.tensors[index]) for index in main.inputs),
         outputs=tuple(_describe(main.tensors[index]) for index in main.outputs),
         constant_bytes=dict(constant_bytes.most_common()),
+        custom_operators=tuple(sorted(custom)),
     )
 
 

@@ -1,18 +1,24 @@
 """LiteRT's interpreter, opened the same way everywhere, and predictions over arrays."""
 
 import os
+import struct
 
 import numpy as np
 from ai_edge_litert import interpreter as litert
+from ai_edge_litert import schema_py_generated as schema
+
+from tfq_lowbit.native import load_delegate
 
 BATCH_SIZE = 256
+OWN_OPERATORS = b"Tfq"
 
 
 class Interpreter(litert.Interpreter):
     """LiteRT's interpreter on a .tflite file, with its default kernels.
 
     It is the runtime's own class: `allocate_tensors`, `set_tensor`, `invoke` and the rest are
-    described at https://ai.google.dev/edge/litert.
+    described at https://ai.google.dev/edge/litert. Where the file has binary operators, the
+    delegate of `delegate_path` is loaded for them, with the same number of threads.
 
     Args:
         path_or_bytes: path of a .tflite file, or its content.
@@ -22,6 +28,7 @@ class Interpreter(litert.Interpreter):
         TypeError: if `path_or_bytes` is neither a path nor bytes.
         ValueError: if the file does not exist or LiteRT cannot read it, or for a thread count
             below 1.
+        FileNotFoundError: if the file has binary operators and the delegate is not built.
 
     Example:
         >>> Interpreter("missing.tflite")
@@ -37,8 +44,12 @@ class Interpreter(litert.Interpreter):
                 f"Received: {num_threads!r}"
             )
         content = read_model(path_or_bytes)
+        # The delegate takes its number of threads from the interpreter, which keeps it alive.
+        delegates = [load_delegate()] if has_own_operators(content) else None
         try:
-            super().__init__(model_content=content, num_threads=num_threads)
+            super().__init__(
+                model_content=content, num_threads=num_threads, experimental_delegates=delegates
+            )
         except (RuntimeError, ValueError) as error:
             is_content = isinstance(path_or_bytes, (bytes, bytearray))
             shown = f"{len(content)} bytes" if is_content else repr(os.fspath(path_or_bytes))
@@ -46,6 +57,20 @@ class Interpreter(litert.Interpreter):
                 f"Argument `path_or_bytes` must be a .tflite model that LiteRT takes ({error}). "
                 f"Received: {shown}"
             ) from error
+
+
+def has_own_operators(content) -> bool:
+    """Return whether a .tflite file has custom operators of this package.
+
+    Args:
+        content: bytes of the file; other bytes have none.
+    """
+    try:
+        model = schema.Model.GetRootAs(content)
+        codes = [model.OperatorCodes(i).CustomCode() for i in range(model.OperatorCodesLength())]
+    except (AttributeError, IndexError, TypeError, ValueError, struct.error):
+        return False  # LiteRT says better what is wrong
+    return any(code is not None and code.startswith(OWN_OPERATORS) for code in codes)
 
 
 def read_model(path_or_bytes) -> bytes:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 # The codes that each stored type holds, narrowest first.
 CODE_RANGES = {"INT2": (-2, 1), "INT4": (-8, 7), "INT8": (-128, 127)}
-BITS = {"INT2": 2, "INT4": 4, "INT8": 8}
+BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "UINT8": 8}
 
 # The stored types of each operator's weights. CONV_2D and DEPTHWISE_CONV_2D would take INT4 too,
 # but only in the builtin kernels, which unpack the filter on every call (several times slower) and
@@ -49,6 +49,7 @@ class Version(NamedTuple):
 VERSIONS = {
     ("ADD", "", ""): Version(2, "1.14.0"),
     ("AVERAGE_POOL_2D", "", ""): Version(2, "1.14.0"),
+    ("BITWISE_XOR", "", ""): Version(1, "2.14.0"),
     ("CONCATENATION", "", ""): Version(2, "1.14.0"),
     ("CONV_2D", "INT8", ""): Version(3, "1.14.0"),
     ("CONV_2D", "INT8", "grouped"): Version(6, "2.9.0"),
@@ -72,6 +73,12 @@ VERSIONS = {
     ("SLICE", "", ""): Version(2, "1.14.0"),
     ("SOFTMAX", "", ""): Version(2, "1.14.0"),
     ("STRIDED_SLICE", "", ""): Version(2, "1.14.0"),
+    # Custom operators: their own version, and the oldest runtime that the delegate is tested in.
+    ("TfqBconv2d", "UINT8", ""): Version(1, "2.21.0"),
+    ("TfqBdense", "UINT8", ""): Version(1, "2.21.0"),
+    ("TfqBitpack", "", ""): Version(1, "2.21.0"),
+    ("TfqBmaxpool", "", ""): Version(1, "2.21.0"),
+    ("TfqPrelu", "", ""): Version(1, "2.21.0"),
 }
 
 

@@ -7,10 +7,11 @@ from tfq_lowbit.wrappers.batch_normalization import (
     FoldedBatchNormalization,
     batch_norm_affine,
 )
+from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper, use_packed_kernels
 from tfq_lowbit.wrappers.families import FAMILIES, Family, find_family, require_family
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
-from tfq_lowbit.wrappers.schemes import LSQ, PACT
+from tfq_lowbit.wrappers.schemes import LSQ, PACT, Binarize
 from tfq_lowbit.wrappers.snap_to_grid import SnapToGrid
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "LSQ",
     "PACT",
     "STANDALONE_CODE",
+    "BinaryWrapper",
+    "Binarize",
     "Family",
     "FoldedBatchNormalization",
     "QuantizeActivation",
@@ -29,4 +32,5 @@ __all__ = [
     "find_family",
     "require_family",
     "round_bias",
+    "use_packed_kernels",
 ]

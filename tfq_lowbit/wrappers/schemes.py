@@ -1,6 +1,12 @@
-"""The wrappers of the papers: LSQ and PACT around one layer."""
+"""The wrappers of the papers: LSQ, PACT and binary networks around one layer."""
 
-from tfq_lowbit.quantizers import activation_quantizer, kernel_quantizer
+from tfq_lowbit.quantizers import (
+    activation_quantizer,
+    binary_scheme,
+    input_quantizer,
+    kernel_quantizer,
+)
+from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper
 from tfq_lowbit.wrappers.families import require_family
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
 
@@ -62,6 +68,41 @@ def PACT(layer, weight_bits=4, activation_bits=4, signed=None, **kwargs):  # noq
         2018, https://arxiv.org/abs/1805.06085
     """
     return _wrap(layer, "dorefa", "pact", weight_bits, activation_bits, signed, False, kwargs)
+
+
+def Binarize(layer, scheme="bi_real", per_channel=True, **kwargs):  # noqa: N802
+    """Wrap a layer so that it runs on the signs of its inputs and of its kernel.
+
+    Args:
+        layer: a Conv2D or Dense layer.
+        scheme: the paper whose quantizers are taken: "ste_sign", "xnor", "bi_real", "ir_net",
+            "ada_bin" or "react_net".
+        per_channel: one pair of levels for each output channel of the kernel, where the scheme can.
+        kwargs: of `BinaryWrapper`: `pad_values`, `use_packed_kernels`, `name`.
+
+    Returns:
+        A `BinaryWrapper`.
+
+    Raises:
+        ValueError: for an unknown scheme or a layer that cannot be binarized.
+
+    Example:
+        >>> import keras
+        >>> layer = Binarize(keras.layers.Dense(10), "xnor")
+        >>> layer.kernel_quantizer.num_bits
+        1
+
+    References:
+        See the quantizers: `SteSign`, `XNOR`, `ApproxSign`, `IRNet`, `AdaBin`, `RSign`.
+    """
+    row = binary_scheme(scheme)
+    axis = require_family(layer).channel_axes if per_channel else None
+    return BinaryWrapper(
+        layer,
+        kernel_quantizer(row.weight_quantizer, 1, axis),
+        input_quantizer(row.input_quantizer),
+        **kwargs,
+    )
 
 
 def _wrap(layer, weights, activations, weight_bits, activation_bits, signed, per_channel, kwargs):

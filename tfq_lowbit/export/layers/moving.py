@@ -1,6 +1,7 @@
 """Lowering of layers that move codes or leave them as they are."""
 
-from tfq_lowbit.export.operators import Pad, Reshape
+from tfq_lowbit.export.operators import Pad, Reshape, ReshapeWords
+from tfq_lowbit.packing import WORD_BITS
 
 
 def lower_zero_padding(lowering, node):
@@ -14,7 +15,33 @@ def lower_reshape(lowering, node):
     if node.output.shape == node.data_inputs[0].shape:
         lower_identity(lowering, node)
     else:
-        lowering.move(node, lambda source, output: Reshape(node.name, source, output))
+        lowering.move(
+            node,
+            lambda source, output: Reshape(node.name, source, output),
+            lambda *signs: _reshape_signs(node, *signs),
+        )
+
+
+def _reshape_signs(node, emitter, before, thresholds):
+    """Reshape packed signs where their words stay whole.
+
+    An image that cannot be flattened so stays an image: a dense layer reads it as one window.
+    """
+    channels, after = before.shape[-1], node.output.shape[-1]
+    keeps_words = channels == after or not (channels % WORD_BITS or after % WORD_BITS)
+    is_flattened = len(before.shape) == 4 and len(node.output.shape) == 2
+    if (thresholds.ndim and channels != after) or not (keeps_words or is_flattened):
+        raise ValueError(
+            f"Layer {node.name!r} changes the channels ({channels} to {after}) of a tensor whose "
+            "signs a binary layer takes, by a threshold a channel or in words of "
+            f"{WORD_BITS} channels. Put a tfq.QuantizeActivation before it, or use "
+            "tfq.quantize_model."
+        )
+    source = before.emit_signs(emitter, thresholds)
+    if not keeps_words:
+        return source
+    output = emitter.packed(node.name, node.output.shape)
+    return emitter.add(ReshapeWords(node.name, source, output))
 
 
 def lower_identity(lowering, node):

@@ -1,7 +1,8 @@
 """Lowering of pooling layers."""
 
 from tfq_lowbit.export.operators import AveragePool, MaxPool
-from tfq_lowbit.export.pending import PendingMean
+from tfq_lowbit.export.pending import Pending, PendingMean
+from tfq_lowbit.export.pending_binary import PendingMaxPool
 
 
 def lower_global_average_pool(lowering, node):
@@ -15,20 +16,26 @@ def lower_global_average_pool(lowering, node):
 def lower_average_pool(lowering, node):
     """Lower average pooling, which rounds on the grid of its input."""
     lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
-    _pool(lowering, node, AveragePool)
+    lowering.move(node, _maker(node, AveragePool))
     lowering.program.edges[node.name] = lowering.values[node.output]
 
 
 def lower_max_pool(lowering, node):
     """Lower max pooling."""
-    _pool(lowering, node, MaxPool)
-
-
-def _pool(lowering, node, operator):
-    layer = node.layer
-    window, strides = tuple(layer.pool_size), tuple(layer.strides)
-    padding = layer.padding.upper()
-    lowering.move(
-        node,
-        lambda source, output: operator(node.name, source, output, window, strides, padding),
+    edge, make = node.data_inputs[0], _maker(node, MaxPool)
+    if not isinstance(lowering.values[edge], Pending):
+        lowering.move(node, make)
+        return
+    before = lowering.pending(edge, f"layer {node.name!r}")
+    lowering.values[node.output] = PendingMaxPool(
+        node.name, node.output.shape, before, make, *_window(node.layer)
     )
+
+
+def _maker(node, operator):
+    window = _window(node.layer)
+    return lambda source, output: operator(node.name, source, output, *window)
+
+
+def _window(layer):
+    return tuple(layer.pool_size), tuple(layer.strides), layer.padding.upper()

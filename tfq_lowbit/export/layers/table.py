@@ -3,6 +3,7 @@
 import keras
 
 from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
+from tfq_lowbit.export.layers.binary import lower_binary
 from tfq_lowbit.export.layers.kernel import lower_wrapper
 from tfq_lowbit.export.layers.merging import lower_add, lower_concatenate
 from tfq_lowbit.export.layers.moving import lower_identity, lower_reshape, lower_zero_padding
@@ -18,6 +19,7 @@ from tfq_lowbit.export.layers.quantization import (
     lower_snap_to_grid,
 )
 from tfq_lowbit.wrappers import (
+    BinaryWrapper,
     FoldedBatchNormalization,
     QuantizeActivation,
     QuantizedAveragePooling2D,
@@ -27,6 +29,7 @@ from tfq_lowbit.wrappers import (
 
 # Each takes the `Lowering` and the `Node`, and sets the value of the node's output.
 LOWERINGS = {
+    BinaryWrapper: lower_binary,
     FoldedBatchNormalization: lower_batch_norm,
     QuantizeActivation: lower_quantize_activation,
     QuantizeWrapper: lower_wrapper,

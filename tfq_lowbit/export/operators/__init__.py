@@ -1,5 +1,13 @@
 """The operators of a lowered graph: how each computes and how it is written."""
 
+from tfq_lowbit.export.operators.bit_kernels import Bconv2D, Bdense, BitKernelOperator
+from tfq_lowbit.export.operators.bits import (
+    BitpackCodes,
+    BitpackSigns,
+    Bmaxpool,
+    FlipSigns,
+    ReshapeWords,
+)
 from tfq_lowbit.export.operators.elementwise import (
     Add,
     Bound,
@@ -15,24 +23,37 @@ from tfq_lowbit.export.operators.kernels import (
     KernelOperator,
 )
 from tfq_lowbit.export.operators.pooling import AveragePool, MaxPool, Mean
+from tfq_lowbit.export.operators.prelu import Prelu
 from tfq_lowbit.export.operators.shape import Concatenation, Pad, Reshape, Slice
+from tfq_lowbit.export.operators.transforms import ToCodes, ToSigns
 
 __all__ = [
     "Add",
     "AveragePool",
+    "Bconv2D",
+    "Bdense",
+    "BitKernelOperator",
+    "BitpackCodes",
+    "BitpackSigns",
+    "Bmaxpool",
     "Bound",
     "Concatenation",
     "Conv2D",
     "DepthwiseConv2D",
     "Dequantize",
+    "FlipSigns",
     "FullyConnected",
     "KernelOperator",
     "MaxPool",
     "Mean",
     "Pad",
+    "Prelu",
     "Quantize",
     "Requantize",
     "Reshape",
+    "ReshapeWords",
     "Slice",
     "Softmax",
+    "ToCodes",
+    "ToSigns",
 ]

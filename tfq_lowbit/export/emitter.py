@@ -1,0 +1,123 @@
+"""What adds operators and tensors to a program."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, clamped_codes, fused_bounds
+from tfq_lowbit.export.operators import BitpackCodes, BitpackSigns, Bound, FlipSigns
+from tfq_lowbit.export.program import FloatTensor, PackedTensor, Program, Tensor
+
+
+@dataclass(eq=False)
+class Emitter:
+    """Adds operators and uniquely named tensors to a program.
+
+    Attributes:
+        program: what is built.
+        target: module of the target's tables.
+        prefer: "size" or "speed".
+        input_type: "float32" or "int8".
+        custom_ops: "binary" or "lowbit".
+    """
+
+    program: Program
+    target: object
+    prefer: str = "size"
+    input_type: str = "float32"
+    custom_ops: str = "binary"
+    _names: set = field(default_factory=set)
+    _packed: dict = field(default_factory=dict)
+
+    def tensor(self, name, shape, grid):
+        """Return a new int8 tensor; `name` gets a suffix if it is taken."""
+        return Tensor(self._unique(name), shape, grid)
+
+    def reals(self, name, shape):
+        """Return a new float32 tensor; `name` gets a suffix if it is taken."""
+        return FloatTensor(self._unique(name), shape)
+
+    def packed(self, name, shape):
+        """Return a new tensor of packed signs; `name` gets a suffix if it is taken."""
+        return PackedTensor(self._unique(name), shape)
+
+    def pack_signs(self, source, thresholds, flips=None):
+        """Pack the signs of an int8 tensor, once for all who ask alike.
+
+        Args:
+            source: the tensor.
+            thresholds: int32 of shape (1,) or (channels,): -1 is a code below it.
+            flips: bool of shape (channels,), the channels whose sign is the other one.
+
+        Returns:
+            A `PackedTensor`.
+        """
+        key = source, thresholds.tobytes(), b"" if flips is None else flips.tobytes()
+        if key not in self._packed:
+            name = f"{source.name}/signs"
+            signs = self.add(
+                BitpackSigns(name, source, self.packed(name, source.shape), thresholds)
+            )
+            self._packed[key] = self.flip(signs, flips)
+        return self._packed[key]
+
+    def flip(self, source, flips):
+        """Return packed signs with those of some channels flipped."""
+        if flips is None or not np.any(flips):
+            return source
+        name = f"{source.name}/flipped"
+        return self.add(FlipSigns(name, source, self.packed(name, source.shape), flips))
+
+    def pack_codes(self, source, num_planes):
+        """Pack the unsigned codes of an int8 tensor into bit planes, once for all who ask."""
+        key = source, num_planes
+        if key not in self._packed:
+            name = self._unique(f"{source.name}/planes")
+            packed = PackedTensor(name, source.shape, num_planes, has_codes=True)
+            self._packed[key] = self.add(BitpackCodes(name, source, packed))
+        return self._packed[key]
+
+    def _unique(self, name):
+        unique, count = name, 1
+        while unique in self._names:
+            unique, count = f"{name}_{count}", count + 1
+        self._names.add(unique)
+        return unique
+
+    def add(self, operator):
+        """Append an operator and return its output."""
+        self.program.operators.append(operator)
+        return operator.output
+
+    def bounded(self, name, shape, grid, clamp, make, can_fuse=True):
+        """Emit an operator whose output must stay within a grid and a clamp.
+
+        Saturation bounds for free, then a fused activation; what is left takes a MAXIMUM or
+        MINIMUM.
+
+        Args:
+            name: path of the layer.
+            shape: of the output.
+            grid: of the output.
+            clamp: real bounds of the activation function before the quantizer.
+            make: `(output, activation) -> operator`; without the activation if not `can_fuse`.
+            can_fuse: whether the operator takes a fused activation.
+
+        Returns:
+            The output tensor.
+        """
+        zero = grid.zero_point
+        low, high = clamped_codes(grid, clamp)
+        activation = "NONE"
+        if can_fuse and low == zero:
+            activation = "RELU6" if high < INT8_MAX else "RELU" if low > INT8_MIN else "NONE"
+        free_low, free_high = fused_bounds(activation, grid.scale, zero)
+        output = self.tensor(name, shape, grid)
+        self.add(make(output, activation) if can_fuse else make(output))
+        if low > free_low:
+            bounded = self.tensor(f"{name}/lower", shape, grid)
+            output = self.add(Bound(name, output, bounded, low, is_lower=True))
+        if high < free_high:
+            bounded = self.tensor(f"{name}/upper", shape, grid)
+            output = self.add(Bound(name, output, bounded, high, is_lower=False))
+        return output
