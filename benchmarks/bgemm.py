@@ -14,10 +14,18 @@ import pathlib
 import subprocess
 import tempfile
 
-from benchmarks.report import made_with, markdown_table, write_result
+from benchmarks.report import describe_machine, markdown_table, write_result
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGS = "-std=c++17 -O3 -ffp-contract=off -pthread".split()  # those of CMake's release
+
+
+def find_compiler():
+    return os.environ.get("CXX", "c++")
+
+
+def compiler_version():
+    return subprocess.check_output([find_compiler(), "--version"], text=True).splitlines()[0]
 
 
 def compile_program(folder):
@@ -27,8 +35,7 @@ def compile_program(folder):
         ROOT / "benchmarks" / "bgemm.cc",
         *sorted((ROOT / "custom_ops/kernels").glob("*.cc")),
     ]
-    compiler = os.environ.get("CXX", "c++")
-    command = [compiler, *FLAGS, "-I", ROOT / "custom_ops", *sources, "-o", program]
+    command = [find_compiler(), *FLAGS, "-I", ROOT / "custom_ops", *sources, "-o", program]
     subprocess.run(command, check=True)
     return program
 
@@ -48,7 +55,7 @@ def main():
         "Ours passes the bare loop of AVX2 because it looks products up four bits at a time: two "
         "operations for 128 products, not eight for 256.",
         markdown_table(("ISA", "k", "bare loop", "bgemm", "of the bare loop"), rows),
-        made_with("python -m benchmarks.bgemm", {}),
+        f"`python -m benchmarks.bgemm`\n\n{describe_machine()}; {compiler_version()}.",
     )
 
 

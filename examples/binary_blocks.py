@@ -60,6 +60,4 @@ def residual_net(block, input_shape=(28, 28, 1), filters=(16, 32, 64), depth=2, 
 
 def keep_shortcuts(recipe):
     """Return the recipe with the shortcuts' 1x1 convolutions at eight bits."""
-    return recipe.override(
-        ".*_shortcut", weight_quantizer="lsq", weight_bits=8, activation_quantizer="lsq"
-    )
+    return recipe.override(".*_shortcut", weight_bits=8)

@@ -15,7 +15,6 @@ import tfq_lowbit as tfq
 from tfq_lowbit.demo import load_data
 
 layers = keras.layers
-EIGHT_BITS = {"weight_quantizer": "lsq", "weight_bits": 8, "activation_quantizer": "lsq"}
 BLUR = np.outer([1, 2, 1], [1, 2, 1]) / 16
 
 
@@ -58,7 +57,7 @@ def quicknet(input_shape=(28, 28, 1), filters=(32, 64, 128), depth=2, classes=10
 
 def recipe():
     """Return the recipe: the 3x3 convolutions of the blocks are binary, all else has eight bits."""
-    return tfq.Recipe.binary(scheme="ste_sign").override("transition.*", **EIGHT_BITS)
+    return tfq.Recipe.binary(scheme="ste_sign").override(".*_widen", weight_bits=8)
 
 
 def main(epochs=6, path="quicknet.tflite", data=None):

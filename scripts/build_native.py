@@ -6,7 +6,7 @@ The exit status is 77 where a tool is missing, as test drivers expect of what is
 
 import argparse
 import fcntl
-import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -19,7 +19,8 @@ MISSING = 77
 GOOGLETEST = Path("/usr/src/googletest")
 ASK_TENSORFLOW = """
 import json, tensorflow as tf
-print(json.dumps([tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()]))
+flags = tf.sysconfig.get_compile_flags(), tf.sysconfig.get_link_flags()
+print(json.dumps([tf.__version__, *flags]))
 """
 
 
@@ -74,24 +75,23 @@ def find(tool):
 
 def tensorflow_definitions(build):
     """Return what CMake must know to build for this Python's TensorFlow, asked for once."""
-    try:
-        version = importlib.metadata.version("tensorflow")
-    except importlib.metadata.PackageNotFoundError:
+    found = importlib.util.find_spec("tensorflow")
+    if found is None or found.origin is None:
         print("TensorFlow is not installed here: its ops are left out.")
         return ["-DTFQ_BUILD_TF_OPS=OFF"]
     answer = build / "tensorflow.json"
-    asker = [version, sys.prefix]
+    installed = [found.origin, os.stat(found.origin).st_mtime_ns]
     known = json.loads(answer.read_text()) if answer.is_file() else {}
-    if known.get("asker") != asker:
+    if known.get("installed") != installed:
         output = run([sys.executable, "-c", ASK_TENSORFLOW], stdout=subprocess.PIPE).stdout
-        compile_flags, link_flags = json.loads(output.splitlines()[-1])
-        known = {"asker": asker, "compile": compile_flags, "link": link_flags}
+        known = {"installed": installed, "answer": json.loads(output.splitlines()[-1])}
         answer.write_text(json.dumps(known))
+    version, compile_flags, link_flags = known["answer"]
     return [
         "-DTFQ_BUILD_TF_OPS=ON",
         f"-DTFQ_TF_VERSION={version}",
-        f"-DTFQ_TF_COMPILE_FLAGS={' '.join(known['compile'])}",
-        f"-DTFQ_TF_LINK_FLAGS={' '.join(known['link'])}",
+        f"-DTFQ_TF_COMPILE_FLAGS={';'.join(compile_flags)}",
+        f"-DTFQ_TF_LINK_FLAGS={';'.join(link_flags)}",
     ]
 
 

@@ -90,9 +90,10 @@ def preactivation():
     return head(inputs, conv(36, 1)(norm(x)))
 
 
-def unkind(model):
+def unkind(model, keeps_weights=False):
     """Gives a network random weights and thresholds, calibrates it and returns it with data."""
-    randomize(model)
+    if not keeps_weights:
+        randomize(model)
     random = np.random.default_rng(5)
     for layer in model.layers:
         if isinstance(layer, BinaryWrapper):

@@ -7,6 +7,8 @@ biases are not zero.
 import keras
 import numpy as np
 
+from tfq_lowbit.wrappers import RPReLU
+
 layers = keras.layers
 
 DEAD_CHANNEL, DEAD_GAMMA, NEGATIVE_GAMMA = 1, 2, 3
@@ -54,6 +56,31 @@ def vgg(size=32, width=16, classes=10):
     return randomize(keras.Model(inputs, layers.Dense(classes, activation="softmax")(x)))
 
 
+def pooled_before_norm(size=16, width=40, classes=10):
+    """Returns a plain network of convolutions, each before max pooling, then batch norm."""
+    inputs = x = keras.Input((size, size, 3))
+    for index in range(3):
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = layers.MaxPooling2D()(x) if index else x
+        x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization()(layers.Dense(2 * width)(layers.Flatten()(x)))
+    return randomize(keras.Model(inputs, layers.Dense(classes)(x)))
+
+
+def bi_real(size=16, width=40, classes=10, has_prelu=False):
+    """Returns a network with a shortcut around each convolution, as Bi-Real Net and ReActNet."""
+    inputs = keras.Input((size, size, 3))
+    x = conv_norm(inputs, width, 3, 2, None)
+    for strides in (1, 2, 1):
+        y = conv_norm(x, width, 3, strides, None)
+        if strides > 1:
+            x = conv_norm(layers.AveragePooling2D(strides)(x), width, 1, activation=None)
+        x = layers.Add()([x, y])
+        x = RPReLU()(x) if has_prelu else x
+    x = layers.GlobalAveragePooling2D()(x)
+    return randomize(keras.Model(inputs, layers.Dense(classes)(x)))
+
+
 def mobilenet(size=96, alpha=1.0, classes=10):
     """Returns MobileNetV2 as keras.applications builds it."""
     model = keras.applications.MobileNetV2(
@@ -68,6 +95,9 @@ def randomize(model, seed=0):
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             _randomize_norm(layer, random)
+        elif isinstance(layer, RPReLU):
+            for variable in layer.weights:
+                variable.assign(random.normal(0, 0.5, variable.shape))
         elif hasattr(layer, "kernel"):
             _randomize_kernel(layer, random)
     return model

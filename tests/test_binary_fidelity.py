@@ -19,8 +19,15 @@ from tests.binary_networks import (
     relu,
     unkind,
 )
+from tests.networks import bi_real as bi_real_net
+from tests.networks import images, pooled_before_norm, resnet, vgg
 from tests.promise import check_promise
+from tfq_lowbit import Recipe, quantize_model
 from tfq_lowbit.export import KERAS_LITERT, lower
+from tfq_lowbit.export.operators import BitKernelOperator
+from tfq_lowbit.export.pending_binary import BinaryWeights
+from tfq_lowbit.quantizers import BINARY_SCHEMES
+from tfq_lowbit.wrappers import BinaryWrapper
 
 # By name: the net, and the operators that its binary layers and what is between them become.
 PACK, CONV, DENSE, POOL, FLIP = (
@@ -78,6 +85,10 @@ NETS = {
         lambda: chain(conv(scheme="ste_sign"), conv(scheme="ste_sign"), norm),
         [PACK, CONV, CONV],
     ),
+    "levels with offsets": (
+        lambda: chain(conv(scheme="ada_bin"), relu, quantized, conv(33, scheme="ada_bin"), norm),
+        [PACK, CONV, PACK, CONV],
+    ),
     "dense": (
         lambda: chain(
             conv(), norm, pool, layers.Flatten(), dense(50), norm, dense(36), norm, quantized
@@ -118,3 +129,54 @@ def test_a_binary_network_ships_what_was_trained(name):
     on_bits = [code for code in codes[first : last + 1] if code in (*operators, *BITS)]
     assert on_bits == operators
     assert any(pairs.get(KERAS_LITERT) for pairs in fidelity.layers.values())
+
+
+FLOAT_NETS = {
+    "plain": lambda: vgg(size=16, width=10),
+    "pooled before norm": pooled_before_norm,
+    "residual": bi_real_net,
+    "residual with RPReLU": lambda: bi_real_net(has_prelu=True),
+    "residual, activations last": lambda: resnet(size=16, width=10, blocks=1),
+}
+
+
+@pytest.mark.parametrize("net", FLOAT_NETS)
+@pytest.mark.parametrize("scheme", BINARY_SCHEMES)
+def test_a_network_made_binary_ships_what_was_trained(net, scheme):
+    model = FLOAT_NETS[net]()
+    model = quantize_model(model, Recipe.binary(scheme), images(model, 64))
+    model, data = unkind(model, keeps_weights=True)
+    check_promise(model, data)
+    program = lower(model)
+    kernels = [each for each in model.layers if isinstance(each, BinaryWrapper)]
+    binary = [each for each in program.weights.values() if isinstance(each, BinaryWeights)]
+    assert len(kernels) == len(binary) > 2
+
+
+def test_no_sign_of_the_first_layer_is_lost_to_rounding():
+    model = pooled_before_norm()
+    model = quantize_model(model, Recipe.binary(), images(model, 64))
+    fidelity = check_promise(model, images(model, 64, seed=1))
+    name = f"{model.layers[2].name}/accumulator/signs"
+    # 655,360 signs: of rounded sums several would be 0, and of either sign in Keras.
+    assert fidelity.layers[name][KERAS_LITERT].is_exact
+
+
+LOW_BITS = {
+    "W1A2": lambda: Recipe.binary(input_quantizer=None, activation_bits=2),
+    "W2A2": lambda: Recipe.lsq(2, 2),
+    "ternary A2": lambda: Recipe.ternary(2),
+}
+
+
+@pytest.mark.parametrize("recipe", LOW_BITS)
+@pytest.mark.parametrize("net", ["plain", "residual, activations last"])
+def test_a_low_bit_network_on_bits_ships_what_was_trained(net, recipe):
+    model = FLOAT_NETS[net]()
+    model = quantize_model(model, LOW_BITS[recipe](), images(model, 64))
+    data = images(model, 64, seed=1)
+    check_promise(model, data, custom_ops="lowbit")
+    program = lower(model, custom_ops="lowbit")
+    on_bits = [each for each in program.operators if isinstance(each, BitKernelOperator)]
+    assert len(on_bits) > 2
+    assert len(program.weights) == len(on_bits) + len(program.plain_layers)

@@ -56,6 +56,7 @@ PUBLIC_NAMES = {
     "QuantizeActivation",
     "QuantizeWrapper",
     "QuantizedAveragePooling2D",
+    "RPReLU",
     "Recipe",
     "SnapToGrid",
     "benchmark",
@@ -66,6 +67,7 @@ PUBLIC_NAMES = {
     "quantize_model",
     "quantizers",
     "summary",
+    "training",
     "use_packed_kernels",
     "verify",
 }

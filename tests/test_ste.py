@@ -37,6 +37,33 @@ def test_round_ste_rounds_half_to_even_and_passes_the_gradient():
     np.testing.assert_array_equal(gradient, UPSTREAM)
 
 
+def test_sign_ste_returns_signs_and_the_gradient_of_the_slope():
+    is_below = VALUES < 0.1
+    for below in (is_below, ~is_below):  # the forward pass sees nothing but the comparison
+        outputs, (gradient,) = run(
+            lambda distance: ste.sign_ste(distance, tf.constant(below), lambda x: 3 * x), VALUES
+        )
+        np.testing.assert_array_equal(outputs, np.where(below, -1, 1))
+        np.testing.assert_array_equal(gradient, UPSTREAM * (3 * VALUES))
+
+
+@pytest.mark.parametrize("shape", [(), (VALUES.size,)])
+def test_trained_ternary_ste_trains_both_scales(shape):
+    positive, negative = np.full(shape, 2.0), np.full(shape, 0.5)
+    threshold = 0.375  # one value lies on it, on each side
+    outputs, gradients = run(
+        lambda *arguments: ste.trained_ternary_ste(arguments[0], threshold, *arguments[1:]),
+        *(VALUES, positive, negative),
+    )
+    above, below = VALUES > threshold, -threshold > VALUES
+    np.testing.assert_array_equal(outputs, np.select([above, below], [2.0, -0.5], 0.0))
+    expected = UPSTREAM * np.select([above, below], [2.0, 0.5], 1.0)
+    np.testing.assert_array_equal(gradients[0], expected)
+    parts = UPSTREAM * above, -UPSTREAM * below
+    for found, part in zip(gradients[1:], parts, strict=True):
+        np.testing.assert_allclose(found, part if shape else part.sum(), rtol=1e-6)
+
+
 def test_replace_ste_returns_the_replacement_and_sends_the_gradient_to_the_values():
     outputs, (to_values, to_replacement) = run(ste.replace_ste, VALUES, VALUES + 1)
     np.testing.assert_array_equal(outputs, VALUES + 1)

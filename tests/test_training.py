@@ -18,6 +18,9 @@ RECIPES = {
     "pact": tfq.Recipe.pact(4, 4),
     "dorefa": tfq.Recipe.dorefa(4, 4),
     "ternary": tfq.Recipe.ternary(8),
+    "ternary, trained scale": tfq.Recipe.ternary(8, weight_quantizer="ttq"),
+    "binary": tfq.Recipe.binary("react_net"),
+    "binary with an offset": tfq.Recipe.binary("ada_bin"),
 }
 
 

@@ -1,6 +1,6 @@
 """Low-bit quantization for Keras 3 that ships exactly what was trained."""
 
-from tfq_lowbit import quantizers
+from tfq_lowbit import quantizers, training
 from tfq_lowbit.export import (
     ExportReport,
     Fidelity,
@@ -21,6 +21,7 @@ from tfq_lowbit.wrappers import (
     QuantizeActivation,
     QuantizedAveragePooling2D,
     QuantizeWrapper,
+    RPReLU,
     SnapToGrid,
     use_packed_kernels,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "QuantizeActivation",
     "QuantizeWrapper",
     "QuantizedAveragePooling2D",
+    "RPReLU",
     "Recipe",
     "SnapToGrid",
     "benchmark",
@@ -48,6 +50,7 @@ __all__ = [
     "quantize_model",
     "quantizers",
     "summary",
+    "training",
     "use_packed_kernels",
     "verify",
 ]

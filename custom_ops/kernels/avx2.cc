@@ -60,7 +60,7 @@ TFQ_AVX2 void BitpackPlanes(const int8_t* values, size_t stride, size_t rows, in
 
 TFQ_AVX2 void Prelu(const int8_t* input, size_t rows, size_t channels,
                     const PreluParameters& parameters, int8_t* output) {
-  PreluRows(input, rows, channels, parameters, output);
+  PreluRows<8>(input, rows, channels, parameters, output);
 }
 
 }  // namespace

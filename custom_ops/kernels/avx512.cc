@@ -57,7 +57,7 @@ TFQ_AVX512 void BitpackPlanes(const int8_t* values, size_t stride, size_t rows, 
 
 TFQ_AVX512 void Prelu(const int8_t* input, size_t rows, size_t channels,
                       const PreluParameters& parameters, int8_t* output) {
-  PreluRows(input, rows, channels, parameters, output);
+  PreluRows<16>(input, rows, channels, parameters, output);
 }
 
 }  // namespace

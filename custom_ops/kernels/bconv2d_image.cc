@@ -43,6 +43,19 @@ void SplitWords(const Bconv2dPlan& plan, const uint32_t* input, int32_t pixels, 
   }
 }
 
+// Adds the counts of the pixels, one in `stride`, to the sums of a row.
+void AddPops(const int32_t* __restrict pops, int32_t pixels, int32_t groups, int32_t stride,
+             int32_t* __restrict sums) {
+  if (stride == 1) {
+    const int64_t count = int64_t{pixels} * groups;
+    for (int64_t i = 0; i < count; ++i) sums[i] += pops[i];
+    return;
+  }
+  for (int32_t x = 0; x < pixels; ++x, pops += int64_t{stride} * groups, sums += groups) {
+    for (int32_t group = 0; group < groups; ++group) sums[group] += pops[group];
+  }
+}
+
 }  // namespace
 
 void CopyImage(const Bconv2dPlan& plan, const Bconv2dGeometry& g, const uint32_t* input,
@@ -76,7 +89,7 @@ void CopyImage(const Bconv2dPlan& plan, const Bconv2dGeometry& g, const uint32_t
 
 void SumWindows(const Bconv2dPlan& plan, const Bconv2dGeometry& g, const uint32_t* image,
                 int32_t batch, int32_t height, int32_t width, int32_t* pixel_pops,
-                float* window_sums, const Parallel& parallel) {
+                int32_t* window_sums, const Parallel& parallel) {
   const Bconv2dOptions& o = plan.options;
   const int32_t groups = o.groups, words = plan.words_of_group;
   const auto count_bits = [&](int64_t begin, int64_t end) {
@@ -97,38 +110,38 @@ void SumWindows(const Bconv2dPlan& plan, const Bconv2dGeometry& g, const uint32_
   ForRanges(parallel, pixels, kMinWordsOfTask / g.image_words, count_bits);
 
   const int32_t taps = o.kernel_height * o.kernel_width;
-  const auto sum_row = [&](int64_t begin, int64_t end) {
+  const int64_t row_sums = int64_t{g.output_width} * groups;
+  const auto sum_rows = [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t top = row % g.output_height * o.stride_height;
       const int64_t image_row = row / g.output_height * g.image_height + top;
+      int32_t* sums = window_sums + row * row_sums;
+      memset(sums, 0, row_sums * sizeof(int32_t));
+      for (int32_t i = 0; i < o.kernel_height; ++i) {
+        const int64_t tap_row = image_row + int64_t{i} * o.dilation_height;
+        for (int32_t j = 0; j < o.kernel_width; ++j) {
+          const int64_t tap = tap_row * g.image_width + int64_t{j} * o.dilation_width;
+          AddPops(pixel_pops + tap * groups, g.output_width, groups, o.stride_width, sums);
+        }
+      }
       const TapRange inside_y =
           TapsInside(top - g.pad_top, o.kernel_height, o.dilation_height, height);
       for (int32_t x = 0; x < g.output_width; ++x) {
-        const int64_t left = int64_t{x} * o.stride_width;
-        const int32_t* pops = pixel_pops + (image_row * g.image_width + left) * groups;
         int32_t num_taps = taps;
         if (plan.tap_sums != nullptr) {  // padding is 0 and not the +1 of its clear bits
-          const TapRange inside_x =
-              TapsInside(left - g.pad_left, o.kernel_width, o.dilation_width, width);
+          const TapRange inside_x = TapsInside(int64_t{x} * o.stride_width - g.pad_left,
+                                               o.kernel_width, o.dilation_width, width);
           num_taps = (inside_y.last - inside_y.first) * (inside_x.last - inside_x.first);
         }
-        for (int32_t group = 0; group < groups; ++group) {
-          int32_t pop = 0;
-          for (int32_t i = 0; i < o.kernel_height; ++i) {
-            const int64_t down = int64_t{i} * o.dilation_height * g.image_width;
-            for (int32_t j = 0; j < o.kernel_width; ++j) {
-              pop += pops[(down + int64_t{j} * o.dilation_width) * groups + group];
-            }
-          }
-          const int32_t all = num_taps * plan.inputs_of_group * plan.levels();
-          window_sums[(row * g.output_width + x) * groups + group] =
-              static_cast<float>(all - (pop << plan.shift));
+        const int32_t all = num_taps * plan.inputs_of_group * plan.levels();
+        for (int32_t group = 0; group < groups; ++group, ++sums) {
+          *sums = all - (*sums << plan.shift);
         }
       }
     }
   };
-  const int64_t row_taps = int64_t{g.output_width} * taps * groups;
-  ForRanges(parallel, int64_t{batch} * g.output_height, kMinWordsOfTask / row_taps, sum_row);
+  ForRanges(parallel, int64_t{batch} * g.output_height, kMinWordsOfTask / (row_sums * taps),
+            sum_rows);
 }
 
 }  // namespace tfq

@@ -16,8 +16,8 @@ void CopyImage(const Bconv2dPlan& plan, const Bconv2dGeometry& geometry, const u
 // Sums the values of every window, by group.
 void SumWindows(const Bconv2dPlan& plan, const Bconv2dGeometry& geometry, const uint32_t* image,
                 int32_t batch, int32_t height, int32_t width,
-                int32_t* pixel_pops,  // scratch: batch x image_height x image_width x groups
-                float* window_sums,   // batch x output_height x output_width x groups
+                int32_t* pixel_pops,   // scratch: batch x image_height x image_width x groups
+                int32_t* window_sums,  // batch x output_height x output_width x groups
                 const Parallel& parallel);
 
 }  // namespace tfq

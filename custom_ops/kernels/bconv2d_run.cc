@@ -42,8 +42,7 @@ struct Scratch {
   int32_t *row_class, *column_class;  // by output row and column
   int32_t* class_bases;               // row_classes x column_classes x slots
   // With a sum multiplier.
-  int32_t* pixel_pops;
-  float* window_sums;
+  int32_t *pixel_pops, *window_sums;
   uint32_t* joined;  // rows x groups x words of a group: packed output before its groups are joined
 };
 
@@ -66,7 +65,7 @@ size_t TakeScratch(const Bconv2dPlan& plan, const Bconv2dGeometry& g, int32_t ba
   }
   if (plan.sum_multiplier != nullptr) {
     scratch->pixel_pops = arena.Take<int32_t>(MultiplySizes(pixels, groups));
-    scratch->window_sums = arena.Take<float>(MultiplySizes(rows, groups));
+    scratch->window_sums = arena.Take<int32_t>(MultiplySizes(rows, groups));
   }
   if (plan.has_joined_output()) {
     scratch->joined =
@@ -121,16 +120,18 @@ void SetClassBases(const Bconv2dPlan& plan, const Bconv2dGeometry& g, int32_t he
 struct Position {
   int32_t image, y, x;
   int64_t word;  // where the window begins in the image
+  int64_t step;  // from a window to the next in its row
 
   Position(const Bconv2dOptions& o, const Bconv2dGeometry& g, int64_t row)
       : image(static_cast<int32_t>(row / g.output_width / g.output_height)),
         y(static_cast<int32_t>(row / g.output_width % g.output_height)),
-        x(static_cast<int32_t>(row % g.output_width)) {
-    word = WordOfRow(o, g) + int64_t{x} * o.stride_width * g.image_words;
+        x(static_cast<int32_t>(row % g.output_width)),
+        step(int64_t{o.stride_width} * g.image_words) {
+    word = WordOfRow(o, g) + x * step;
   }
 
   void Advance(const Bconv2dOptions& o, const Bconv2dGeometry& g) {
-    word += int64_t{o.stride_width} * g.image_words;
+    word += step;
     if (++x < g.output_width) return;
     x = 0;
     if (++y == g.output_height) {
@@ -173,6 +174,7 @@ struct Run {
     const int32_t rest = plan.outputs_of_group - first;
     tile->channels = rest < channels ? rest : channels;
     tile->panel = plan.panels + panel * plan.panel_bytes;
+    for (const int32_t*& bases : tile->bases) bases = plan.bases + slot;
     if (plan.type == OutputType::kPacked) {
       tile->flips = plan.flips + slot / kWordBits;
       return;
@@ -187,23 +189,19 @@ struct Run {
     tile->sum_multiplier = at_slot(plan.sum_multiplier);
   }
 
+  size_t element_bytes() const { return plan.type == OutputType::kInt8 ? 1 : 4; }
+
   // Where a panel's outputs of a row begin.
-  void* OutputOf(int64_t panel, int64_t row) const {
+  uint8_t* OutputOf(int64_t panel, int64_t row) const {
     const size_t group = panel / plan.panels_of_group;
-    const size_t first =
-        static_cast<size_t>(panel % plan.panels_of_group) * plan.isa->panel_channels;
-    const size_t begin = row * output_stride();
-    const size_t channel = begin + group * plan.outputs_of_group + first;
-    switch (plan.type) {
-      case OutputType::kFloat:
-        return static_cast<float*>(output) + channel;
-      case OutputType::kInt8:
-        return static_cast<int8_t*>(output) + channel;
-      case OutputType::kPacked:
-        break;
+    size_t of_group = plan.outputs_of_group;
+    size_t first = static_cast<size_t>(panel % plan.panels_of_group) * plan.isa->panel_channels;
+    if (plan.type == OutputType::kPacked) {
+      of_group = WordsFor(of_group);
+      first /= kWordBits;
     }
-    auto* words = scratch.joined != nullptr ? scratch.joined : static_cast<uint32_t*>(output);
-    return words + begin + group * WordsFor(plan.outputs_of_group) + first / kWordBits;
+    auto* begin = static_cast<uint8_t*>(scratch.joined != nullptr ? scratch.joined : output);
+    return begin + (row * output_stride() + group * of_group + first) * element_bytes();
   }
 
   // Tiles in the order of panels, then of rows, so that a panel stays in the cache.
@@ -233,29 +231,31 @@ struct Run {
   }
 
   void RunPanel(int64_t panel, int64_t begin, int64_t end, BgemmTile* tile) const {
-    const Bconv2dOptions& o = plan.options;
-    const Bconv2dGeometry& g = geometry;
     const int64_t group = panel / plan.panels_of_group;
     const int64_t slot = panel * plan.isa->panel_channels;
     const int64_t tile_rows = plan.isa->tile_rows;
-    const int64_t group_word = group * plan.words_of_group;
-    Position position(o, g, begin * tile_rows);
-    for (int64_t row = begin * tile_rows; begin < end; ++begin, row += tile_rows) {
-      const int64_t rest = num_rows - row;
+    const uint32_t* group_image = image + group * plan.words_of_group;
+    int64_t row = begin * tile_rows;
+    const int64_t end_row = end * tile_rows < num_rows ? end * tile_rows : num_rows;
+    uint8_t* to = OutputOf(panel, row);
+    const size_t tile_bytes = tile_rows * output_stride() * element_bytes();
+    Position position(plan.options, geometry, row);
+    for (; row < end_row; row += tile_rows, to += tile_bytes) {
+      const int64_t rest = end_row - row;
       tile->num_rows = static_cast<int>(rest < tile_rows ? rest : tile_rows);
-      for (int r = 0; r < tile->num_rows; ++r, position.Advance(o, g)) {
-        tile->rows[r] = image + position.word + group_word;
-        tile->bases[r] = plan.bases + slot;
+      for (int r = 0; r < tile->num_rows; ++r, position.Advance(plan.options, geometry)) {
+        tile->rows[r] = group_image + position.word;
         if (scratch.class_bases != nullptr) {
-          const int64_t edge = int64_t{scratch.row_class[position.y]} * g.column_classes +
+          const int64_t edge = int64_t{scratch.row_class[position.y]} * geometry.column_classes +
                                scratch.column_class[position.x];
           tile->bases[r] = scratch.class_bases + edge * plan.slots + slot;
         }
         if (scratch.window_sums != nullptr) {
-          tile->window_sums[r] = scratch.window_sums[(row + r) * o.groups + group];
+          const int64_t sum = (row + r) * plan.options.groups + group;
+          tile->window_sums[r] = static_cast<float>(scratch.window_sums[sum]);
         }
       }
-      tile->output = OutputOf(panel, row);
+      tile->output = to;
       plan.isa->bgemm_tile(*tile);
     }
   }

@@ -33,8 +33,8 @@ constexpr int kMaxTileRows = 8;
 constexpr int kMaxPanelChannels = 128;
 
 // A tile is up to Isa::tile_rows rows times one panel of up to Isa::panel_channels output channels.
-// Arrays by channel begin at the panel's first channel and are readable for Isa::panel_channels
-// values.
+// Arrays by channel begin at the panel's first channel, have Isa::panel_channels values to read,
+// and are aligned to 64 bytes, as the panel is.
 struct BgemmTile {
   // The product.
   int num_rows;

@@ -11,29 +11,31 @@ namespace {
 
 // A task below this many values costs more to start than it saves.
 constexpr int64_t kMinValuesOfTask = 1 << 16;
-// Rows of a ragged end that are copied at a time.
-constexpr size_t kCopiedRows = 16;
+// Values that are packed at a time: the blocks of their rows share cache lines.
+constexpr size_t kValuesOfPass = 1 << 13;
 
-// Cuts rows x channels into blocks of 32 channels and calls
-// pack(values, stride, rows, first_channel, num_channels, words) for each; a ragged last block is
-// copied, so that 32 values can be read.
+// Packs `rows` rows of a buffer that ends at `end`, in blocks of 32 channels, by
+// pack(values, stride, rows, first_channel, num_channels, words). A block always has 32 values to
+// read: where a ragged one is not followed by others' it is copied.
 template <typename T, typename Pack>
-void PackBlocks(const T* values, size_t rows, size_t channels, size_t words_of_row, uint32_t* words,
-                const Pack& pack) {
+void PackBlocks(const T* values, const T* end, size_t rows, size_t channels, size_t words_of_row,
+                uint32_t* words, const Pack& pack) {
   const size_t whole = channels / kWordBits * kWordBits;
   for (size_t c = 0; c < whole; c += kWordBits) {
     pack(values + c, channels, rows, c, kWordBits, words + c / kWordBits);
   }
-  const size_t rest = channels - whole;
+  const int rest = static_cast<int>(channels - whole);
   if (rest == 0) return;
-  T copy[kCopiedRows * kWordBits] = {};
-  for (size_t first = 0; first < rows; first += kCopiedRows) {
-    const size_t count = rows - first < kCopiedRows ? rows - first : kCopiedRows;
-    for (size_t r = 0; r < count; ++r) {
-      memcpy(copy + r * kWordBits, values + (first + r) * channels + whole, rest * sizeof(T));
-    }
-    pack(copy, size_t{kWordBits}, count, whole, static_cast<int>(rest),
-         words + first * words_of_row + whole / kWordBits);
+  values += whole;
+  words += whole / kWordBits;
+  size_t readable = 0;  // rows
+  if (end - values >= kWordBits) readable = (end - values - kWordBits) / channels + 1;
+  if (readable > rows) readable = rows;
+  if (readable > 0) pack(values, channels, readable, whole, rest, words);
+  for (size_t r = readable; r < rows; ++r) {
+    T copy[kWordBits] = {};
+    memcpy(copy, values + r * channels, rest * sizeof(T));
+    pack(copy, size_t{kWordBits}, size_t{1}, whole, rest, words + r * words_of_row);
   }
 }
 
@@ -42,11 +44,12 @@ void PackRows(const T* values, size_t rows, size_t channels, size_t words_of_row
               const Parallel& parallel, const Pack& pack) {
   if (rows == 0 || channels == 0) return;
   const auto min_rows = static_cast<int64_t>(kMinValuesOfTask / channels + 1);
-  ForRanges(parallel, static_cast<int64_t>(rows), min_rows, [&](int64_t begin, int64_t end) {
-    // Few rows at a time: their blocks share cache lines.
-    constexpr int64_t kRows = 64;
-    for (int64_t r = begin; r < end; r += kRows) {
-      PackBlocks(values + r * channels, end - r < kRows ? end - r : kRows, channels, words_of_row,
+  const auto rows_of_pass = static_cast<int64_t>(kValuesOfPass / channels + 1);
+  const T* end = values + rows * channels;
+  ForRanges(parallel, static_cast<int64_t>(rows), min_rows, [&](int64_t begin, int64_t stop) {
+    for (int64_t r = begin; r < stop; r += rows_of_pass) {
+      const int64_t count = stop - r < rows_of_pass ? stop - r : rows_of_pass;
+      PackBlocks(values + r * channels, end, count, channels, words_of_row,
                  words + r * words_of_row, pack);
     }
   });

@@ -36,6 +36,24 @@ int64_t PadBefore(int64_t input, int64_t output, int64_t kernel, int64_t stride)
   return padding > 0 ? padding / 2 : 0;
 }
 
+// The AND of the blocks of a window: `from` is its first one, `to` takes the result.
+template <typename Block>
+void PoolBlock(const uint32_t* from, int64_t rows, int64_t columns, int64_t row_words,
+               int64_t column_words, uint32_t* to) {
+  Block all;
+  memset(&all, 0xFF, sizeof(all));
+  for (int64_t i = 0; i < rows; ++i, from += row_words) {
+    for (int64_t j = 0; j < columns; ++j) {
+      Block block;
+      memcpy(&block, from + j * column_words, sizeof(block));
+      all &= block;
+    }
+  }
+  memcpy(to, &all, sizeof(all));
+}
+
+typedef uint32_t FourWords __attribute__((vector_size(16)));
+
 }  // namespace
 
 const char* CheckBmaxpool(const BmaxpoolOptions& o) {
@@ -61,21 +79,25 @@ void BmaxpoolRun(const Isa&, const BmaxpoolOptions& o, const uint32_t* input, in
       o.is_same ? PadBefore(height, output_height, o.kernel_height, o.stride_height) : 0;
   const int64_t pad_left =
       o.is_same ? PadBefore(width, output_width, o.kernel_width, o.stride_width) : 0;
-  // Every window meets the input, so the AND of what is inside needs no first value.
+  // Every window meets the input.
   const auto pool_rows = [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const uint32_t* image = input + row / output_height * height * width * words;
       const Span ys(row % output_height, o.stride_height, o.kernel_height, pad_top, height);
       for (int64_t x = 0; x < output_width; ++x) {
         const Span xs(x, o.stride_width, o.kernel_width, pad_left, width);
+        const uint32_t* from = image + (ys.begin * width + xs.begin) * words;
         uint32_t* to = output + (row * output_width + x) * words;
-        memset(to, 0xFF, words * sizeof(uint32_t));
-        for (int64_t i = ys.begin; i < ys.end; ++i) {
-          const uint32_t* from = image + (i * width + xs.begin) * words;
-          for (int64_t j = xs.begin; j < xs.end; ++j, from += words) {
-            for (int32_t w = 0; w < words; ++w) to[w] &= from[w];
+        int32_t w = 0;
+        const auto pool = [&](auto pool_block, int32_t block_words) {
+          for (; w + block_words <= words; w += block_words) {
+            pool_block(from + w, ys.end - ys.begin, xs.end - xs.begin, int64_t{width} * words,
+                       words, to + w);
           }
-        }
+        };
+        pool(PoolBlock<FourWords>, 4);
+        pool(PoolBlock<uint64_t>, 2);
+        pool(PoolBlock<uint32_t>, 1);
       }
     }
   };

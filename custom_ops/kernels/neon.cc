@@ -66,7 +66,7 @@ int32x4_t PreluOfFour(const PreluParameters& p, size_t c, int32x4_t x) {
 void Prelu(const int8_t* input, size_t rows, size_t channels, const PreluParameters& parameters,
            int8_t* output) {
   constexpr size_t kLanes = 8;
-  if (channels < kLanes) return PreluRows(input, rows, channels, parameters, output);
+  if (channels < kLanes) return PreluRows<4>(input, rows, channels, parameters, output);
   for (size_t r = 0; r < rows; ++r, input += channels, output += channels) {
     for (size_t next = 0; next < channels; next += kLanes) {
       // The last ones overlap those before.

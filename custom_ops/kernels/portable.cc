@@ -79,7 +79,7 @@ void BitpackPlanes(const int8_t* values, size_t stride, size_t rows, int planes,
 
 void PreluPortable(const int8_t* input, size_t rows, size_t channels,
                    const PreluParameters& parameters, int8_t* output) {
-  PreluRows(input, rows, channels, parameters, output);
+  PreluRows<4>(input, rows, channels, parameters, output);
 }
 
 }  // namespace

@@ -71,13 +71,8 @@ bool InvokeBmaxpool(const Node& node, void* state) {
 }  // namespace
 
 const Operator kBmaxpoolOperator = {
-    "TfqBmaxpool",
-    sizeof(BmaxpoolState),
-    /*needs_scratch=*/false,
-    ReadBmaxpoolOptions,
-    PrepareBmaxpool,
-    InvokeBmaxpool,
-    nullptr,
+    "TfqBmaxpool",           sizeof(BmaxpoolState),
+    /*needs_scratch=*/false, ReadBmaxpoolOptions,   PrepareBmaxpool, InvokeBmaxpool, nullptr,
 };
 
 }  // namespace tfq

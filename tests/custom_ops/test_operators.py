@@ -1,4 +1,4 @@
-"""Every custom operator in LiteRT equals the NumPy reference, on every kernel and number of threads."""
+"""Every custom operator in LiteRT equals the NumPy reference, on every kernel, with threads."""
 
 import dataclasses
 

@@ -100,6 +100,35 @@ def test_a_step_is_what_its_rule_gives_for_the_float_activations():
     np.testing.assert_allclose(found, expected[0], rtol=1e-5)
 
 
+def test_the_levels_of_binary_inputs_are_those_of_the_values_seen():
+    recipe = tfq.Recipe.binary("ada_bin", first_last_bits=None)
+    qmodel = tfq.quantize_model(one_input(), recipe)
+    hidden, dense = (qmodel.get_layer(name) for name in ("hidden", "dense"))
+    for data in (LEFT[:30], 3 * LEFT[:30] + 1):  # one batch
+        tfq.calibrate(qmodel, data)
+        inputs = {hidden: data}
+        hidden.input_quantizer.initialize(data)  # calibration has its own sample
+        inputs[dense] = hidden(tf.constant(data)).numpy()
+        tfq.calibrate(qmodel, data)
+        for layer, values in inputs.items():
+            sample = np.append(values, [values.min(), values.max()])
+            beta = sample.mean()
+            expected = abs(sample - beta).mean(), beta
+            np.testing.assert_allclose(layer.input_quantizer.levels(), expected, rtol=1e-4)
+
+
+def test_a_failed_calibration_leaves_the_levels_of_binary_inputs():
+    recipe = tfq.Recipe.binary("ada_bin", first_last_bits=None)
+    qmodel = tfq.quantize_model(one_input(), recipe, LEFT)
+    before = [weight.numpy() for weight in qmodel.weights]
+    qmodel.get_layer("hidden").layer.bias.assign(np.full(5, np.inf))
+    with pytest.raises(ValueError, match="finite|infinite"):
+        tfq.calibrate(qmodel, LEFT)
+    qmodel.get_layer("hidden").layer.bias.assign(np.zeros(5))
+    for weight, value in zip(qmodel.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
 def test_calibrating_again_starts_from_the_new_data():
     qmodel = tfq.quantize_model(one_input(), tfq.Recipe.lsq(), LEFT)
     before = step_sizes(qmodel)

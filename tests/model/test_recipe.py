@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from tfq_lowbit import quantizers
 from tfq_lowbit.model import LayerSettings, Recipe
 
 # Constructor: (weight scheme, activation scheme, arguments, widths of weights and activations).
@@ -18,6 +19,8 @@ RECIPES = {
     "lsq": Recipe.lsq(),
     "pact": Recipe.pact(weight_bits=2, first_last_bits=None),
     "ternary": Recipe.ternary(per_channel=False),
+    "binary": Recipe.binary("react_net", pad_values=0).override("a", input_quantizer="ada_bin"),
+    "binary weights": Recipe.binary("xnor", activation_bits=2, input_quantizer=None),
     "rules": Recipe.dorefa(weight_init="mse", activation_init="min_max", input_bits=7),
     "overrides": Recipe.lsq()
     .override("conv.*", weight_bits=8)
@@ -94,7 +97,44 @@ def test_settings_are_those_of_the_recipe():
         per_channel=True,
         weight_init="mse",
         activation_init=None,
+        input_quantizer=None,
+        pad_values=1,
     )
+
+
+@pytest.mark.parametrize("scheme", quantizers.BINARY_SCHEMES)
+def test_binary_takes_the_quantizers_of_a_paper(scheme):
+    recipe = Recipe.binary(scheme)
+    row = quantizers.BINARY_SCHEMES[scheme]
+    assert (recipe.weight_quantizer, recipe.input_quantizer) == row
+    assert (recipe.weight_bits, recipe.activation_bits, recipe.first_last_bits) == (1, 8, 8)
+    assert (recipe.activation_quantizer, recipe.pad_values) == ("lsq", 1)
+    assert recipe.settings("a").is_binary
+    assert not recipe.settings("a", is_end=True).is_binary
+
+
+def test_binary_takes_every_attribute_of_a_recipe():
+    recipe = Recipe.binary("xnor", 6, 7, 0, per_channel=False, output_bits=5)
+    assert (recipe.activation_bits, recipe.first_last_bits, recipe.pad_values) == (6, 7, 0)
+    assert (recipe.per_channel, recipe.output_bits) == (False, 5)
+    with pytest.raises(ValueError, match="input_quantizer.*Received: input_quantiser$"):
+        Recipe.binary(input_quantiser=None)
+
+
+def test_a_layer_is_binary_with_one_bit_and_a_sign_function():
+    recipe = Recipe.binary("xnor")
+    assert not recipe.override("a", weight_bits=8).settings("a").is_binary
+    assert not recipe.override("a", input_quantizer=None).settings("a").is_binary
+    recipe = Recipe.lsq().override(
+        "a", weight_bits=1, weight_quantizer="xnor", input_quantizer="ste_sign", pad_values=0
+    )
+    assert recipe.settings("a").is_binary and recipe.settings("a").pad_values == 0
+    assert not recipe.settings("b").is_binary
+
+
+def test_ternary_can_train_its_scale():
+    recipe = Recipe.ternary(weight_quantizer="ttq")
+    assert (recipe.weight_quantizer, recipe.weight_bits) == ("ttq", 2)
 
 
 def widths(recipe, path, is_end=False):
@@ -164,6 +204,21 @@ REFUSED = {
     ),
     "override: nothing": (lambda: Recipe.lsq().override("a"), "Received: none"),
     "override: width": (lambda: Recipe.lsq().override("a", weight_bits=1), "weight_bits=1"),
+    "one bit of a scheme that has it not": (
+        lambda: Recipe.binary(weight_quantizer="lsq"),
+        "`weight_bits` .* 2 to 8 .*'lsq'.*xnor.*weight_bits=1",
+    ),
+    "override: a scheme that has not the recipe's width": (
+        lambda: Recipe.binary().override("a", weight_quantizer="lsq"),
+        "weight_bits=1",
+    ),
+    "binary scheme": (lambda: Recipe.binary("birreal"), "`scheme`.*'bi_real'.*'birreal'"),
+    "input scheme": (
+        lambda: Recipe.binary(input_quantizer="xnor"),
+        "`input_quantizer`.*'r_sign'.*'xnor'",
+    ),
+    "padding": (lambda: Recipe.binary(pad_values=2), "`pad_values` must be 0 or 1.*2"),
+    "override: padding": (lambda: Recipe.binary().override("a", pad_values=-1), "`pad_values`"),
     "override: rule": (lambda: Recipe.lsq().override("a", weight_init="x"), "'mse'.*'x'"),
     "override: expression": (
         lambda: Recipe.lsq().override("conv(", weight_bits=2),

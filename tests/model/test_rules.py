@@ -3,6 +3,7 @@ import pytest
 
 from tfq_lowbit.model import Clamp, Role, activation_name, clamp_of, find_rule, has_softmax
 from tfq_lowbit.model.rules import RULES
+from tfq_lowbit.wrappers import RPReLU
 
 layers = keras.layers
 
@@ -35,6 +36,7 @@ TAKEN = {
     "Activation relu": (lambda: layers.Activation("relu"), Role.ACTIVATION),
     "Activation relu6": (lambda: layers.Activation("relu6"), Role.ACTIVATION),
     "Activation linear": (lambda: layers.Activation("linear"), Role.ACTIVATION),
+    "RPReLU": (lambda: RPReLU(), Role.PRELU),
     "Activation softmax": (lambda: layers.Activation("softmax"), Role.SOFTMAX),
     "Softmax": (lambda: layers.Softmax(), Role.SOFTMAX),
     "Add": (lambda: layers.Add(), Role.COMBINE),
@@ -134,7 +136,7 @@ def test_a_refusal_names_layer_class_and_reason(name):
 
 
 def test_every_reason_to_refuse_is_tested():
-    never_refused = {"Add", "Reshape", "Dropout"}
+    never_refused = {"Add", "Reshape", "Dropout", "RPReLU"}
     classes = {rule.layer_class.__name__ for rule in RULES}
     assert classes - never_refused <= {class_name for _, class_name, _ in REFUSED.values()}
 

@@ -90,6 +90,22 @@ def test_widths_are_those_of_kernel_and_input():
     assert [(row.weight_bits, row.input_bits) for row in found.layers] == [(6, 8), (2, 5), (6, 6)]
 
 
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [("conv", 6 * -(-3 * 3 * 4 // 8)), ("conv in groups", 6 * -(-3 * 3 * 2 // 8)), ("dense", 7)],
+)
+def test_a_binary_kernel_costs_a_bit_a_weight_in_whole_bytes_a_channel(name, packed):
+    make, shape, values, biases, channels, macs = COSTS[name]
+    model = keras.Sequential([keras.Input(shape), make()])
+    for scheme, floats in (("xnor", 2), ("ada_bin", 3)):
+        recipe = tfq.Recipe.binary(scheme, first_last_bits=None)
+        (row,) = tfq.summary(tfq.quantize_model(model, recipe)).layers
+        assert (row.weight_bits, row.input_bits, row.macs) == (1, 1, macs)
+        assert row.num_bytes == packed + 4 * floats * channels
+        assert row.num_parameters == values + biases
+    assert str(tfq.summary(tfq.quantize_model(model, recipe))).count(" 1 bit ") == 2
+
+
 def test_a_shared_layer_is_stored_once_and_computed_at_each_call():
     inputs = keras.Input((5,))
     dense = layers.Dense(5, name="shared")

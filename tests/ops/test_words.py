@@ -39,7 +39,11 @@ def test_planes(way, channels, num_planes):
 def test_filters(way, shape, choices):
     kernel = np.random.default_rng(0).choice(choices, shape)
     unpack = way(lambda bits: words.unpack_filter(bits, shape))
-    np.testing.assert_array_equal(unpack(tf.constant(packing.pack_filter(kernel))), kernel)
+    bits = packing.pack_filter(kernel)
+    np.testing.assert_array_equal(unpack(tf.constant(bits)), kernel)
+    if bits.ndim == 2:
+        packed = way(words.pack_filter)(tf.constant(kernel, tf.float32))
+        np.testing.assert_array_equal(packed, bits)
 
 
 def test_unknown_sizes_keep_the_number_of_channels():

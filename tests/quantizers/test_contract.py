@@ -21,19 +21,35 @@ class Row(NamedTuple):
     `has_xla_bits`: XLA gives the very bits of eager mode (it does not where a value goes through
     tanh or a mean: XLA has its own tanh and its own order of summation).
     `has_free_step`: the step size is a variable, not computed from the values.
+    `has_codes`: it encodes.
     """
 
     make: Callable
     widths: tuple = tuple(range(2, 9))
     has_xla_bits: bool = True
     has_free_step: bool = True
+    has_codes: bool = True
 
     def __call__(self, num_bits=None):
         return self.make(num_bits=num_bits or min(4, self.widths[-1]))
 
 
-def row(cls, widths=tuple(range(2, 9)), has_xla_bits=True, has_free_step=True, **options):
-    return Row(lambda **given: cls(**options, **given), widths, has_xla_bits, has_free_step)
+def row(
+    cls,
+    widths=tuple(range(2, 9)),
+    has_xla_bits=True,
+    has_free_step=True,
+    has_codes=True,
+    **options,
+):
+    def make(**given):
+        return cls(**options, **given)
+
+    return Row(make, widths, has_xla_bits, has_free_step, has_codes)
+
+
+def binary(cls, has_xla_bits=True, **options):
+    return row(cls, (1,), has_xla_bits, has_free_step=False, **options)
 
 
 AFFINE, LSQ, PACT = quantizers.UniformAffine, quantizers.LSQ, quantizers.PACT
@@ -65,9 +81,31 @@ TABLE = {
     ),
     "twn": row(quantizers.TWN, (2,), **COMPUTED),
     "twn per channel": row(quantizers.TWN, (2,), axis=-1, **COMPUTED),
+    "ttq": row(quantizers.TTQ, (2,), has_free_step=False, has_codes=False),
+    "ttq symmetric": row(quantizers.TTQ, (2,), has_free_step=False, symmetric=True),
+    "ttq per channel": row(
+        quantizers.TTQ, (2,), has_free_step=False, symmetric=True, axis=-1, threshold=0.2
+    ),
+    "ste_sign": binary(quantizers.SteSign, clip_value=0.7),
+    "approx_sign": binary(quantizers.ApproxSign),
+    "swish_sign": binary(quantizers.SwishSign, beta=3.0),
+    "ir_net sign": binary(quantizers.IRNetSign),
+    "r_sign per channel": binary(quantizers.RSign),
+    "r_sign": binary(quantizers.RSign, axis=None),
+    "ada_bin inputs": binary(quantizers.AdaBinSign),
+    "xnor": binary(quantizers.XNOR),
+    "xnor per channel": binary(quantizers.XNOR, axis=-1, has_fixed_scale=True),
+    "xnor over two axes": binary(quantizers.XNOR, axis=(1, 2)),
+    "ir_net": binary(quantizers.IRNet),
+    "ir_net per channel": binary(quantizers.IRNet, axis=-1),
+    "ada_bin": binary(quantizers.AdaBin, has_xla_bits=False),
+    "ada_bin per channel": binary(quantizers.AdaBin, has_xla_bits=False, axis=-1),
 }
 WIDTHS = [(name, num_bits) for name in TABLE for num_bits in TABLE[name].widths]
-LEARNED = [name for name in TABLE if name.startswith(("lsq", "pact"))]
+LEARNED = [
+    name for name in TABLE if name.startswith(("lsq", "pact", "ttq sym", "ttq per", "ada_bin inp"))
+]
+IS_BINARY = {name: TABLE[name].widths == (1,) for name in TABLE}
 CLASSES = sorted({type(made()) for made in TABLE.values()}, key=lambda cls: cls.__name__)
 
 each = pytest.mark.parametrize("name", TABLE)
@@ -97,6 +135,15 @@ def assert_same(left, right):
         np.testing.assert_array_equal(one, other)
 
 
+def run_quantizer(name, quantizer, values):
+    """Returns outputs, decoded codes and codes; outputs for all of them where it has no codes."""
+    outputs = quantizer(values)
+    if not TABLE[name].has_codes:
+        return outputs, outputs, outputs
+    encoded = quantizer.encode(values)
+    return outputs, quantizer.decode(encoded), encoded.codes
+
+
 def number(value):
     return float(keras.ops.convert_to_numpy(value))
 
@@ -104,7 +151,9 @@ def number(value):
 def assert_range(quantizer):
     q_min, q_max = number(quantizer.q_min), number(quantizer.q_max)
     half = 2 ** (quantizer.num_bits - 1)
-    if type(quantizer) is quantizers.DoReFaWeights and not quantizer.narrow_range:
+    if quantizer.num_bits == 1:
+        assert (q_min, q_max) == (-1, 1)
+    elif type(quantizer) is quantizers.DoReFaWeights and not quantizer.narrow_range:
         assert (q_min, q_max) == (1 - 2 * half, 2 * half - 1)
     elif type(quantizer) is quantizers.LSQPlus or getattr(quantizer, "asymmetric", False):
         assert q_max - q_min == 2 * half - 1 and q_min < 0 < q_max
@@ -114,17 +163,22 @@ def assert_range(quantizer):
         assert (q_min, q_max) == (quantizer.narrow_range - half, half - 1)
 
 
-@pytest.mark.parametrize(("name", "num_bits"), WIDTHS)
+@pytest.mark.parametrize(
+    ("name", "num_bits"), [pair for pair in WIDTHS if TABLE[pair[0]].has_codes]
+)
 def test_every_output_is_an_integer_in_the_code_range_times_the_step(name, num_bits):
     quantizer = calibrated(name, num_bits)
     assert_range(quantizer)
     values = draw(1)
     encoded, outputs = quantizer.encode(values), quantizer(values).numpy()
-    codes, step_size = (part.numpy() for part in encoded)
+    codes, step_size = encoded.codes.numpy(), encoded.step_size.numpy()
     assert codes.dtype == np.int32 and step_size.dtype == np.float32
     assert number(quantizer.q_min) <= codes.min() and codes.max() <= number(quantizer.q_max)
     assert np.all(step_size > 0)
-    np.testing.assert_array_equal(outputs, codes.astype(np.float32) * step_size)
+    assert (encoded.offset is not None) == getattr(quantizer, "has_offset", False)
+    offset = 0 if encoded.offset is None else encoded.offset.numpy()
+    np.testing.assert_array_equal(outputs, codes.astype(np.float32) * step_size + offset)
+    assert num_bits > 1 or set(codes.ravel()) == {-1, 1}
     np.testing.assert_array_equal(quantizer.decode(encoded), outputs)
 
 
@@ -136,10 +190,19 @@ def test_data_without_a_negative_value_makes_the_range_unsigned(name):
     assert quantizer.encode(draw(1)).codes.numpy().min() == 0
 
 
-@pytest.mark.parametrize("name", [n for n in TABLE if n not in ("dorefa weights",)])
+@pytest.mark.parametrize("name", [n for n in TABLE if n != "dorefa weights" and not IS_BINARY[n]])
 def test_zero_is_exactly_zero(name):
     outputs = calibrated(name)(draw(1)).numpy()
     np.testing.assert_array_equal(outputs[0], np.zeros(FEATURES))
+
+
+@pytest.mark.parametrize("name", [n for n in TABLE if IS_BINARY[n] and "ada_bin" not in n])
+def test_the_sign_of_zero_is_plus_one(name):
+    values = np.concatenate([draw(1), -draw(1)])  # the mean is 0
+    quantizer = TABLE[name]()
+    quantizer.initialize(values)
+    assert np.all(quantizer.encode(values).codes.numpy()[values == 0] == 1)
+    assert np.any(values == 0)
 
 
 @each
@@ -148,15 +211,14 @@ def test_a_graph_with_unknown_batch_gives_the_bits_of_eager_mode(name):
 
     @tf.function(input_signature=[tf.TensorSpec((None, *FEATURES))])
     def run(values):
-        encoded = quantizer.encode(values)
-        return quantizer(values), quantizer.decode(encoded), encoded.codes
+        return run_quantizer(name, quantizer, values)
 
     for size in (7, 32):
         values = draw(2, size=size)
         called, decoded, codes = run(values)
         np.testing.assert_array_equal(called, quantizer(values))
         np.testing.assert_array_equal(decoded, called)
-        np.testing.assert_array_equal(codes, quantizer.encode(values).codes)
+        np.testing.assert_array_equal(codes, run_quantizer(name, quantizer, values)[-1])
 
 
 @each
@@ -187,8 +249,7 @@ def test_xla_calls_and_codes_agree_bit_for_bit(name):
 
     @tf.function(jit_compile=True)
     def run(values):
-        encoded = quantizer.encode(values)
-        return quantizer(values), quantizer.decode(encoded), encoded.codes
+        return run_quantizer(name, quantizer, values)
 
     values = draw(2)
     called, decoded, codes = run(values)
@@ -197,7 +258,7 @@ def test_xla_calls_and_codes_agree_bit_for_bit(name):
         np.testing.assert_array_equal(called, quantizer(values))
     else:  # codes part only where a value lies within a float of a border
         np.testing.assert_allclose(called, quantizer(values), rtol=1e-6)
-    np.testing.assert_array_equal(codes, quantizer.encode(values).codes)
+    np.testing.assert_array_equal(codes, run_quantizer(name, quantizer, values)[-1])
 
 
 @each
@@ -214,7 +275,7 @@ def test_the_config_survives_json(name):
 def test_a_keras_file_restores_outputs_and_state_exactly(name, tmp_path):
     model = keras.Sequential([keras.Input(FEATURES), TABLE[name]()])
     quantizer = model.layers[-1]
-    assert not quantizer.is_calibrated
+    assert quantizer.is_calibrated is not quantizer.needs_data
     quantizer.initialize(draw(0))
     model.save(tmp_path / "model.keras")
     restored = keras.models.load_model(tmp_path / "model.keras")
@@ -234,8 +295,9 @@ def test_half_precision_inputs_keep_their_type_and_are_computed_in_float32(name,
     assert outputs.dtype == dtype
     wide = quantizer(tf.cast(values, tf.float32))
     np.testing.assert_array_equal(outputs, tf.cast(wide, dtype))
-    codes = quantizer.encode(tf.cast(values, tf.float32)).codes
-    np.testing.assert_array_equal(quantizer.encode(values).codes, codes)
+    if TABLE[name].has_codes:
+        codes = quantizer.encode(tf.cast(values, tf.float32)).codes
+        np.testing.assert_array_equal(quantizer.encode(values).codes, codes)
 
 
 @each
@@ -246,7 +308,7 @@ def test_the_first_training_batch_initialises_and_the_second_does_not(name):
     quantizer(draw(0))
     quantizer(draw(0), training=False)
     assert_same(state(quantizer), untouched)
-    assert not quantizer.is_calibrated
+    assert quantizer.is_calibrated is not quantizer.needs_data
     quantizer(draw(0), training=True)
     assert quantizer.is_calibrated
     expected = state(calibrated(name))
@@ -278,6 +340,8 @@ def test_initialising_from_values_that_are_not_finite_is_refused(name):
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("num_bits", [0, 1, 9, -4, 4.0, True, "4", None])
 def test_a_bad_width_is_refused_by_name_and_value(cls, num_bits):
+    if issubclass(cls, quantizers.BinaryQuantizer) and num_bits == 1 and num_bits is not True:
+        num_bits = 2
     with pytest.raises(ValueError, match="num_bits") as error:
         cls(num_bits=num_bits)
     assert f"num_bits={num_bits!r}" in str(error.value)
@@ -286,7 +350,7 @@ def test_a_bad_width_is_refused_by_name_and_value(cls, num_bits):
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_an_unknown_rule_is_refused(cls):
     with pytest.raises(ValueError, match=r"`init` must be one of.*'median'"):
-        cls(num_bits=2, init="median")
+        cls(num_bits=1 if issubclass(cls, quantizers.BinaryQuantizer) else 2, init="median")
 
 
 @pytest.mark.parametrize("name", LEARNED)

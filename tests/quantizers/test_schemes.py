@@ -5,10 +5,16 @@ import pytest
 
 from tfq_lowbit.quantizers import (
     ACTIVATION_SCHEMES,
+    BINARY_SCHEMES,
+    INPUT_SCHEMES,
     KERNEL_SCHEMES,
     LSQ,
+    BinaryQuantizer,
     LSQPlus,
+    SignFunction,
     activation_quantizer,
+    binary_scheme,
+    input_quantizer,
     kernel_quantizer,
 )
 
@@ -49,9 +55,39 @@ def test_every_scheme_takes_another_rule(schemes):
         assert build(scheme, row.num_bits or 4).init == row.init
 
 
-def test_ternary_becomes_lsq_at_any_other_width():
-    assert type(kernel_quantizer("ternary", 8, 3)) is LSQ
-    assert type(kernel_quantizer("ternary", 2, 3)) is KERNEL_SCHEMES["ternary"].quantizer
+@pytest.mark.parametrize("scheme", [n for n, row in KERNEL_SCHEMES.items() if row.num_bits])
+def test_a_scheme_of_one_width_becomes_lsq_at_any_other(scheme):
+    row = KERNEL_SCHEMES[scheme]
+    quantizer = kernel_quantizer(scheme, row.num_bits, 3)
+    assert (type(quantizer), quantizer.num_bits) == (row.quantizer, row.num_bits)
+    assert type(kernel_quantizer(scheme, 8, 3)) is LSQ
+
+
+def test_a_binary_scheme_names_quantizers_of_one_bit():
+    for scheme in BINARY_SCHEMES:
+        row = binary_scheme(scheme)
+        assert isinstance(kernel_quantizer(row.weight_quantizer, 1), BinaryQuantizer)
+        assert isinstance(input_quantizer(row.input_quantizer), SignFunction)
+    assert {row.input_quantizer for row in BINARY_SCHEMES.values()} <= set(INPUT_SCHEMES)
+
+
+@pytest.mark.parametrize("scheme", [n for n, row in KERNEL_SCHEMES.items() if row.num_bits != 1])
+def test_one_bit_needs_a_binary_scheme(scheme):
+    with pytest.raises(
+        ValueError, match=f"`weight_bits` .* 2 to 8 .*{scheme}.*xnor.*weight_bits=1"
+    ):
+        kernel_quantizer(scheme, 1)
+
+
+def test_the_trained_ternary_scheme_can_be_exported():
+    assert kernel_quantizer("ttq", 2).symmetric
+
+
+def test_unknown_binary_schemes_are_refused_by_name():
+    with pytest.raises(ValueError, match="`input_quantizer` must be one of.*'r_sign'.*'lsq'"):
+        input_quantizer("lsq")
+    with pytest.raises(ValueError, match="`scheme` must be one of.*'bi_real'.*'lsq'"):
+        binary_scheme("lsq")
 
 
 @pytest.mark.parametrize(

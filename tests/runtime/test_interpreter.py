@@ -3,7 +3,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import interpreter as litert
 
+from tests.custom_ops import networks
+from tfq_lowbit.native import libraries
 from tfq_lowbit.runtime import Interpreter, run
+from tfq_lowbit.runtime.interpreter import has_own_operators
 
 # One float32 rounding of a sum of four products of numbers below one.
 FLOAT_TOLERANCE = 1e-6
@@ -89,3 +92,30 @@ def test_inputs_that_do_not_fit_are_refused(content, images):
         run(content, [images, images])
     with pytest.raises(ValueError, match="batch_size"):
         run(content, images, batch_size=0)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_a_file_with_binary_operators_gets_the_delegate(num_threads):
+    net, values = networks.network(), networks.images(5)
+    expected = net.expected(values)[0]
+    np.testing.assert_array_equal(
+        run(net.content, values, batch_size=2, num_threads=num_threads), expected
+    )
+
+
+def test_only_a_file_with_binary_operators_needs_the_delegate(content, tmp_path, monkeypatch):
+    monkeypatch.setattr(libraries, "FOLDER", tmp_path)
+    assert not has_own_operators(content)
+    Interpreter(content).allocate_tensors()
+    binary = networks.network().content
+    assert has_own_operators(binary)
+    with pytest.raises(FileNotFoundError, match="libtfq_delegate.so is not built: `make native`"):
+        Interpreter(binary)
+
+
+def test_broken_files_have_no_operators_and_are_literts_to_refuse():
+    binary = networks.network().content
+    for broken in (b"", b"TFL3", binary[: len(binary) // 3], b"\xff" * 100):
+        assert not has_own_operators(broken)
+        with pytest.raises(ValueError, match="LiteRT takes"):
+            Interpreter(broken)

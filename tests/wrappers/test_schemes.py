@@ -38,6 +38,35 @@ def test_pact_learns_a_clipping_value_beside_dorefa_weights():
     assert kernel.narrow_range and kernel.keep_scale
 
 
+# Scheme: quantizers of kernel and input.
+BINARY = {
+    "ste_sign": (quantizers.SteSign, quantizers.SteSign),
+    "xnor": (quantizers.XNOR, quantizers.SteSign),
+    "bi_real": (quantizers.XNOR, quantizers.ApproxSign),
+    "ir_net": (quantizers.IRNet, quantizers.IRNetSign),
+    "ada_bin": (quantizers.AdaBin, quantizers.AdaBinSign),
+    "react_net": (quantizers.XNOR, quantizers.RSign),
+}
+
+
+@pytest.mark.parametrize("scheme", quantizers.BINARY_SCHEMES)
+def test_binarize_takes_the_quantizers_of_a_paper(scheme):
+    wrapper = wrappers.Binarize(keras.layers.Conv2D(4, 3), scheme)
+    found = type(wrapper.kernel_quantizer), type(wrapper.input_quantizer)
+    assert found == BINARY[scheme]
+    assert wrapper.kernel_quantizer.axis == (3,) and wrapper.pad_values == 1
+    wrapper = wrappers.Binarize(keras.layers.Dense(4), scheme, per_channel=False, pad_values=0)
+    assert wrapper.kernel_quantizer.axis is None and wrapper.pad_values == 0
+
+
+def test_the_scale_of_magnitude_aware_weights_is_no_path_for_gradients():
+    fixed = {
+        scheme: wrappers.Binarize(keras.layers.Dense(2), scheme).kernel_quantizer.has_fixed_scale
+        for scheme in ("xnor", "bi_real", "react_net")
+    }
+    assert fixed == {"xnor": False, "bi_real": True, "react_net": True}
+
+
 @pytest.mark.parametrize("wrap", [wrappers.LSQ, wrappers.PACT])
 @pytest.mark.parametrize("argument", ["weight_bits", "activation_bits"])
 @pytest.mark.parametrize("bits", [1, 9, 4.0, True, "4"])
@@ -55,7 +84,7 @@ def test_the_first_batch_decides_whether_the_input_is_signed(wrap):
         assert int(wrapper.input_quantizer.q_min) == q_min
 
 
-@pytest.mark.parametrize("wrap", [wrappers.LSQ, wrappers.PACT])
+@pytest.mark.parametrize("wrap", [wrappers.LSQ, wrappers.PACT, wrappers.Binarize])
 def test_the_wrapper_takes_the_name_of_its_layer(wrap):
     assert wrap(keras.layers.Dense(4, name="head")).name == "head"
     assert wrap(keras.layers.Dense(4, name="head"), name="other").name == "other"

@@ -9,7 +9,7 @@ import numpy as np
 from tfq_lowbit.export.arithmetic import clamped_codes
 from tfq_lowbit.export.operators import Bconv2D, Bdense, ToCodes
 
-# With more planes the int8 product is faster: benchmarks/README.md.
+# Each plane costs a product of bits: benchmarks/binary_convolution.md.
 MAX_PLANES = 2
 
 

@@ -157,16 +157,16 @@ class _Writer:
 
     def _variable(self, tensor: AnyTensor):
         written = schema.TensorT()
-        is_packed = isinstance(tensor, PackedTensor)
-        shape = tensor.words_shape if isinstance(tensor, PackedTensor) else tensor.shape
         written.name = tensor.name
         written.hasRank = True
-        written.shape = [size or 1 for size in shape]
-        written.shapeSignature = [-1 if size is None else size for size in shape]
-        written.type = schema.TensorType.INT32 if is_packed else schema.TensorType.FLOAT32
-        if tensor.grid is not None:
+        shape, written.type = tensor.shape, schema.TensorType.FLOAT32
+        if isinstance(tensor, PackedTensor):
+            shape, written.type = tensor.words_shape, schema.TensorType.INT32
+        elif tensor.grid is not None:
             written.type = schema.TensorType.INT8
             written.quantization = _quantization([tensor.grid.scale], tensor.grid.zero_point)
+        written.shape = [size or 1 for size in shape]
+        written.shapeSignature = [-1 if size is None else size for size in shape]
         return written
 
     def _constant(self, constant: Constant):

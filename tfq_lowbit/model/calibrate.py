@@ -5,7 +5,7 @@ import numpy as np
 from tfq_lowbit.calibration import ValueSample
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.graph import Graph, read_graph
-from tfq_lowbit.wrappers import QuantizeActivation, QuantizeWrapper, SnapToGrid
+from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper, SnapToGrid
 
 # Call arguments that only matter once the grids are set.
 GRID_ARGUMENTS = ("input_grid", "accumulator_step")
@@ -15,7 +15,8 @@ def calibrate(model, data):
     """Set the step sizes of all activation quantizers of a model from data.
 
     The data run through the model in evaluation mode, with quantized weights and float
-    activations; each quantizer then takes the step size its rule gives for the values seen.
+    activations (binary layers take signs); each quantizer then takes the step size its rule gives
+    for the values seen.
 
     Args:
         model: a model with quantizers, from `quantize_model` or built with wrappers.
@@ -62,6 +63,9 @@ def calibrate_graph(graph: Graph, batches):
             if layer.output_quantizer is not None:
                 observe(layer, layer.output_quantizer, outputs)
             return (outputs, np.zeros(1, np.float32)) if layer.return_accumulator_step else outputs
+        if isinstance(layer, BinaryWrapper) and layer.input_quantizer.needs_data:
+            observe(layer, layer.input_quantizer, args[0])
+            return _run_with_own_levels(layer, args[0])
         if isinstance(layer, SnapToGrid):
             return args[0]
         return layer(*args, **kwargs)
@@ -81,3 +85,14 @@ def calibrate_graph(graph: Graph, batches):
             )
     for _, quantizer, sample in samples.values():
         quantizer.initialize(sample.values())
+
+
+def _run_with_own_levels(wrapper, values):
+    """Run a binary layer with the levels that its input alone would give, and change nothing."""
+    quantizer = wrapper.input_quantizer
+    before = quantizer.get_weights()
+    try:
+        quantizer.initialize(values)
+        return wrapper(values)
+    finally:
+        quantizer.set_weights(before)

@@ -1,13 +1,15 @@
 """Where quantizers go: one for each tensor that an integer kernel reads or writes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
 from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import Role, activation_name, clamp_of, find_rule, has_softmax
-from tfq_lowbit.quantizers import UniformAffine, activation_quantizer
+from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
+from tfq_lowbit.quantizers import MAX_BITS, UniformAffine, activation_quantizer
+from tfq_lowbit.wrappers import can_be_binary
 
 SOFTMAX_STEP = 1.0 / 256.0
 PASSING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.MAX_POOL, Role.SHAPE)
@@ -24,6 +26,8 @@ class Placement:
         settings: settings of each call.
         on_grid: edges whose values lie on a grid without a quantizer of their own, because their
             producer keeps the grid of its input.
+        only_signs: edges between a kernel and a binary layer, which takes the sign of the kernel's
+            accumulator: they need no grid.
     """
 
     graph: Graph
@@ -42,6 +46,7 @@ class Placement:
         self._producers = {
             edge: node for node in self.graph.nodes for edge in keras.tree.flatten(node.outputs)
         }
+        self.only_signs = find_sign_paths(self)
         self.on_grid: set[Edge] = set()
         self.quantized: set[Edge] = set()
         for edge in self.graph.input_edges:
@@ -58,6 +63,10 @@ class Placement:
     def consumers(self, edge: Edge) -> list[Node]:
         """Return the calls that take `edge`."""
         return self._uses.get(edge, [])
+
+    def is_binary(self, node: Node) -> bool:
+        """Return whether a call runs on the signs of its input and kernel."""
+        return self.roles[node] is Role.KERNEL and self.settings[node].is_binary
 
     def folds(self, node: Node) -> bool:
         """Return whether a batch normalization folds into the kernel before it."""
@@ -107,17 +116,32 @@ class Placement:
         consumers = self.consumers(edge)
         if len(consumers) != 1 or edge in self.graph.output_edges:
             return False
+        if edge in self.only_signs:
+            return True
         producer, after = self._producers.get(edge), self.roles[consumers[0]]
         if producer is None:
             return after is Role.RESCALING
         before = self.roles[producer]
+        if self.is_binary(consumers[0]):
+            # The signs of a normalized integer are a threshold on it.
+            return before is Role.BATCH_NORM and not self.folds(producer)
         if before is Role.RESCALING:
             return False
         if before is Role.SOFTMAX:
             return False
         if after is Role.BATCH_NORM:
-            return before is Role.KERNEL and activation_name(producer.layer) == "linear"
+            return self._folds_behind(producer)
         return after in (Role.ACTIVATION, Role.MAX_POOL, Role.CONCATENATE)
+
+    def _folds_behind(self, node):
+        """Whether a batch normalization folds into what `node` computes."""
+        if self.roles[node] is Role.ACTIVATION:
+            # The bounds of a binary layer apply to its accumulator, before scale and shift.
+            before = self._producers.get(node.data_inputs[0])
+            return before is not None and is_function_of_accumulator(self, before)
+        if self.roles[node] is not Role.KERNEL:
+            return False
+        return activation_name(node.layer) == "linear" or is_function_of_accumulator(self, node)
 
     def _bits(self, edge):
         """The widest that any consumer asks for."""
@@ -147,7 +171,7 @@ class Placement:
             return True
         if role in (Role.ACTIVATION, Role.KERNEL) and clamp_of(node.layer).lower == 0.0:
             return True
-        if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING):
+        if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING, Role.PRELU):
             return False
         return all(self._is_nonnegative(taken) for taken in node.data_inputs)
 
@@ -217,7 +241,12 @@ def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
     not_last = {node for before in behind.values() for node in before}
     # A shared layer has one kernel: it is an end where any of its calls is.
     ends = {id(node.layer) for node in kernels if not behind[node] or node not in not_last}
-    return {
+    settings = {
         node: recipe.settings(node.layer.name, is_end=id(node.layer) in ends)
         for node in graph.nodes
     }
+    for node in kernels:
+        # A depthwise kernel of one bit has too few weights to be of use, and no binary form.
+        if settings[node].weight_bits == 1 and not can_be_binary(node.layer):
+            settings[node] = replace(settings[node], weight_bits=MAX_BITS)
+    return settings

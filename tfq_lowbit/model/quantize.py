@@ -8,8 +8,9 @@ from tfq_lowbit.model.graph import Edge, read_graph
 from tfq_lowbit.model.placement import SOFTMAX_STEP, Placement
 from tfq_lowbit.model.recipe import Recipe
 from tfq_lowbit.model.rules import Role, has_softmax
-from tfq_lowbit.quantizers import kernel_quantizer
+from tfq_lowbit.quantizers import input_quantizer, kernel_quantizer
 from tfq_lowbit.wrappers import (
+    BinaryWrapper,
     FoldedBatchNormalization,
     QuantizeActivation,
     QuantizedAveragePooling2D,
@@ -111,20 +112,16 @@ class _Builder:
     # One method a role.
 
     def _kernel(self, node):
+        if self.placement.is_binary(node):
+            return self._binary_kernel(node)
         edge, settings = node.data_inputs[0], self.placement.settings[node]
         calls = [call for call in self.graph.nodes if call.layer is node.layer]
         folds_next = any(self._is_folded(call.output) for call in calls)
 
         def wrap(layer):
-            config = layer.get_config()
-            if has_softmax(layer):  # a call of its own, see placement
-                config["activation"] = "linear"
-            axis = require_family(layer).channel_axes if settings.per_channel else None
             return QuantizeWrapper(
-                type(layer).from_config(config),
-                kernel_quantizer(
-                    settings.weight_quantizer, settings.weight_bits, axis, settings.weight_init
-                ),
+                _without_softmax(layer),
+                _kernel_quantizer(layer, settings),
                 return_accumulator_step=folds_next,
             )
 
@@ -134,20 +131,41 @@ class _Builder:
             outputs, self.accumulator_steps[node.output] = outputs
         self.tensors[node.output] = outputs
 
+    def _binary_kernel(self, node):
+        settings = self.placement.settings[node]
+        wrapper = self._copy(
+            node.layer,
+            lambda layer: BinaryWrapper(
+                _without_softmax(layer),
+                _kernel_quantizer(layer, settings),
+                input_quantizer(settings.input_quantizer),
+                settings.pad_values,
+            ),
+        )
+        self.tensors[node.output] = wrapper(self.tensors[node.data_inputs[0]])
+
     def _is_folded(self, edge):
-        consumers = self.placement.consumers(edge)
-        roles = [self.placement.roles[consumer] for consumer in consumers]
-        return edge not in self.placement.quantized and Role.BATCH_NORM in roles
+        """Whether a batch normalization rounds its shift to the unit of the accumulator.
+
+        Where only the sign of the sum is taken it does not: on a grid through 0 many sums would be
+        0, and Keras, whose convolutions are off by a rounding error, would give them either sign.
+        """
+        placement = self.placement
+        roles = [placement.roles[consumer] for consumer in placement.consumers(edge)]
+        has_grid = edge not in placement.quantized and edge not in placement.only_signs
+        return has_grid and Role.BATCH_NORM in roles
 
     def _batch_norm(self, node):
         edge = node.data_inputs[0]
         layer = self._copy(
             node.layer, lambda layer: FoldedBatchNormalization.from_config(layer.get_config())
         )
-        if self.placement.folds(node):
-            context = {"accumulator_step": self.accumulator_steps[edge]}
-        else:
+        if not self.placement.folds(node):
             context = {"input_grid": self.grids[edge]}
+        elif edge in self.accumulator_steps:
+            context = {"accumulator_step": self.accumulator_steps[edge]}
+        else:  # behind a binary layer, or before a sign: nothing is rounded
+            context = {}
         self.tensors[node.output] = layer(self.tensors[edge], **context)
 
     def _average_pool(self, node):
@@ -187,11 +205,26 @@ class _Builder:
 
     def _copy_weights(self):
         for layer, copy in self.copies.values():
-            if isinstance(copy, QuantizeWrapper):
+            if isinstance(copy, (QuantizeWrapper, BinaryWrapper)):
                 copy.layer.set_weights(layer.get_weights())
                 copy.kernel_quantizer.initialize(copy.layer.kernel)
             else:
                 copy.set_weights(layer.get_weights())
+
+
+def _without_softmax(layer):
+    """Return a copy of a layer; a softmax in it is a call of its own, see placement."""
+    config = layer.get_config()
+    if has_softmax(layer):
+        config["activation"] = "linear"
+    return type(layer).from_config(config)
+
+
+def _kernel_quantizer(layer, settings):
+    axis = require_family(layer).channel_axes if settings.per_channel else None
+    return kernel_quantizer(
+        settings.weight_quantizer, settings.weight_bits, axis, settings.weight_init
+    )
 
 
 _BUILDERS = {

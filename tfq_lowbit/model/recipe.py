@@ -6,7 +6,14 @@ import re
 from collections.abc import Iterable
 
 from tfq_lowbit.calibration import get_rule
-from tfq_lowbit.quantizers import ACTIVATION_SCHEMES, KERNEL_SCHEMES, check_num_bits
+from tfq_lowbit.quantizers import (
+    ACTIVATION_SCHEMES,
+    INPUT_SCHEMES,
+    KERNEL_SCHEMES,
+    binary_scheme,
+    check_num_bits,
+    check_weight_bits,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +29,9 @@ class LayerSettings:
         per_channel: one step size for each output channel of the kernel.
         weight_init: rule for the kernel's first step size, None for the scheme's own.
         activation_init: rule for the activations' first step size, None for the scheme's own.
+        input_quantizer: what binarizes the input right before a kernel of one bit, a name in
+            `INPUT_SCHEMES`; None for an ordinary layer, also where its kernel has one bit.
+        pad_values: what a binary convolution pads with, 1 or 0.
     """
 
     weight_bits: int
@@ -31,6 +41,13 @@ class LayerSettings:
     per_channel: bool
     weight_init: str | None
     activation_init: str | None
+    input_quantizer: str | None
+    pad_values: int
+
+    @property
+    def is_binary(self):
+        """Whether a layer that can be binarized is to run on signs."""
+        return self.weight_bits == 1 and self.input_quantizer is not None
 
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(LayerSettings))
@@ -41,18 +58,23 @@ WIDTHS = {"weight_bits", "activation_bits", "first_last_bits", "input_bits", "ou
 class Recipe:
     """How a model is quantized: plain data that prints, compares and saves as JSON.
 
-    Start from `Recipe.lsq`, `.pact`, `.dorefa` or `.ternary` and refine with `override`.
+    Start from `Recipe.lsq`, `.pact`, `.dorefa`, `.ternary` or `.binary` and refine with `override`.
 
     Attributes:
-        weight_bits: width of kernels, 2 to 8.
+        weight_bits: width of kernels, 2 to 8; 1 with a binary weight quantizer.
         activation_bits: width of activations, 2 to 8.
         first_last_bits: width of the first and last layers with a kernel, of their weights and of
             the tensors that enter them; None treats them as any other layer.
-        weight_quantizer: "lsq", "affine", "dorefa" or "ternary".
+        weight_quantizer: "lsq", "affine", "dorefa", "ternary" or "ttq"; of one bit: "ste_sign",
+            "xnor", "magnitude_aware", "ir_net" or "ada_bin".
         activation_quantizer: "lsq", "lsq_plus", "affine", "pact" or "dorefa".
         per_channel: one step size for each output channel of a kernel, where the scheme can.
         weight_init: "lsq", "mse", "min_max", "percentile", or None for the scheme's own.
         activation_init: likewise.
+        input_quantizer: what binarizes the input of layers whose kernel has one bit: "ste_sign",
+            "approx_sign", "swish_sign", "ir_net", "r_sign" or "ada_bin"; None leaves them the
+            activations' width.
+        pad_values: what binary convolutions with SAME padding pad with, 1 or 0.
         input_bits: width of the model's inputs; they are set by minimum and maximum and not
             trained.
         output_bits: width of the model's outputs and of what enters a softmax.
@@ -75,14 +97,18 @@ class Recipe:
     per_channel: bool = True
     weight_init: str | None = None
     activation_init: str | None = None
+    input_quantizer: str | None = None
+    pad_values: int = 1
     input_bits: int = 8
     output_bits: int = 8
     overrides: tuple = ()
 
     def __post_init__(self):
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        values["overrides"] = tuple(_checked_override(each) for each in self.overrides)
-        for name, value in _checked(values).items():
+        weights = {name: values[name] for name in ("weight_bits", "weight_quantizer")}
+        values = _checked(values, weights)
+        values["overrides"] = tuple(_checked_override(each, weights) for each in self.overrides)
+        for name, value in values.items():
             object.__setattr__(self, name, value)  # the one way in a frozen dataclass
 
     @classmethod
@@ -106,9 +132,39 @@ class Recipe:
     def ternary(cls, activation_bits=8, first_last_bits=8, **settings):
         """Ternary weights (Li et al., 2016), learned step sizes for activations.
 
+        `weight_quantizer="ttq"` trains the scale (Zhu et al., 2017).
+
         First and last layers wider than two bits take LSQ weights.
         """
-        return cls._make(2, activation_bits, first_last_bits, "ternary", "lsq", settings)
+        weights = settings.pop("weight_quantizer", "ternary")
+        return cls._make(2, activation_bits, first_last_bits, weights, "lsq", settings)
+
+    @classmethod
+    def binary(
+        cls, scheme="bi_real", activation_bits=8, first_last_bits=8, pad_values=1, **settings
+    ):
+        """Binary weights and inputs, between which the tensors of shortcuts are wider.
+
+        A convolution or dense layer runs on the signs of its inputs and weights; depthwise
+        convolutions, and layers that an override gives a wider kernel, take LSQ weights, of 8 bits
+        where nothing else is said. The tensors between layers have `activation_bits`, except where
+        a sign follows anyway.
+
+        Args:
+            scheme: the paper: "ste_sign", "xnor", "bi_real", "ir_net", "ada_bin" or "react_net".
+            activation_bits: width of the tensors between layers.
+            first_last_bits: see `Recipe`.
+            pad_values: see `Recipe`.
+            settings: further attributes. `input_quantizer=None, activation_bits=2` gives binary
+                weights with inputs of two bits.
+        """
+        row = binary_scheme(scheme)
+        settings = {
+            "input_quantizer": row.input_quantizer,
+            "pad_values": pad_values,
+            **settings,
+        }
+        return cls._make(1, activation_bits, first_last_bits, row.weight_quantizer, "lsq", settings)
 
     def override(self, pattern, **settings):
         """Return a recipe in which the layers that match `pattern` have other settings.
@@ -201,7 +257,7 @@ class Recipe:
         )
 
 
-def _checked_override(override):
+def _checked_override(override, weights):
     """Return the pair of an expression and its settings, checked."""
     try:
         pattern, settings = override
@@ -226,24 +282,36 @@ def _checked_override(override):
             f"An override takes the settings {', '.join(SETTINGS)}. "
             f"Received: {', '.join(unknown) or 'none'}"
         )
-    return pattern, _checked(settings)
+    return pattern, _checked(settings, weights)
 
 
-def _checked(values):
-    """Return `values` with widths as plain integers, so that they save as JSON."""
+def _checked(values, weights):
+    """Return `values` with widths as plain integers, so that they save as JSON.
+
+    Args:
+        values: of a recipe or an override.
+        weights: `weight_bits` and `weight_quantizer` where `values` do not say.
+    """
     values = dict(values)
-    for name in WIDTHS & values.keys():
+    for name in (WIDTHS - {"weight_bits"}) & values.keys():
         if name != "first_last_bits" or values[name] is not None:
             values[name] = check_num_bits(values[name], name)
-    schemes = {
+    schemes: dict[str, dict] = {
         "weight_quantizer": KERNEL_SCHEMES,
         "activation_quantizer": ACTIVATION_SCHEMES,
+        "input_quantizer": {None: None, **INPUT_SCHEMES},
     }
     for name, table in schemes.items():
         if name in values and values[name] not in table:
-            raise ValueError(
-                f"Setting `{name}` must be one of {sorted(table)}. Received: {values[name]!r}"
-            )
+            names = ", ".join(repr(key) for key in sorted(table, key=str))
+            raise ValueError(f"Setting `{name}` must be one of {names}. Received: {values[name]!r}")
+    if {"weight_bits", "weight_quantizer"} & values.keys():
+        both = {**weights, **values}
+        num_bits = check_weight_bits(both["weight_bits"], both["weight_quantizer"])
+        if "weight_bits" in values:
+            values["weight_bits"] = num_bits
+    if values.get("pad_values", 1) not in (0, 1):
+        raise ValueError(f"Setting `pad_values` must be 0 or 1. Received: {values['pad_values']!r}")
     for name in ("weight_init", "activation_init"):
         if values.get(name) is not None:
             get_rule(values[name])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import keras
 
-from tfq_lowbit.wrappers import FAMILIES
+from tfq_lowbit.wrappers import FAMILIES, RPReLU
 
 
 class Role(enum.Enum):
@@ -15,6 +15,7 @@ class Role(enum.Enum):
     KERNEL = "multiplies with a kernel; its output is on no grid yet"
     BATCH_NORM = "folds into the kernel before it, or is an own affine layer"
     ACTIVATION = "clamps; keeps the grid of its input"
+    PRELU = "scales negative values; gets a grid of its own"
     SOFTMAX = "has a fixed grid of 1/256"
     COMBINE = "mixes tensors; gets a grid of its own"
     CONCATENATE = "joins tensors on one grid"
@@ -130,6 +131,7 @@ RULES = (
     Rule(keras.layers.BatchNormalization, Role.BATCH_NORM, _batch_norm),
     Rule(keras.layers.ReLU, Role.ACTIVATION, _relu),
     Rule(keras.layers.Activation, Role.ACTIVATION, _activation),
+    Rule(RPReLU, Role.PRELU),
     Rule(keras.layers.Softmax, Role.SOFTMAX, _softmax),
     Rule(keras.layers.Add, Role.COMBINE),
     Rule(keras.layers.Concatenate, Role.CONCATENATE, _concatenate),

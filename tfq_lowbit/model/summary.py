@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from tfq_lowbit.model.graph import read_graph
-from tfq_lowbit.wrappers import QuantizeActivation, QuantizeWrapper
+from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper
 
 FLOAT_BYTES = 4
 BIAS_BYTES = 4
@@ -23,7 +23,8 @@ class LayerSummary:
         weight_bits: width of the kernel.
         input_bits: width of the input, None where no quantizer is before the layer.
         num_parameters: kernel and bias.
-        num_bytes: kernel at its width, int32 biases and one float32 scale a channel.
+        num_bytes: kernel at its width (a binary one packed by output channel), int32 biases and
+            one float32 scale a channel; another where binary weights have an offset.
         macs: multiplications for one sample.
     """
 
@@ -60,14 +61,13 @@ class Summary:
     def __str__(self):
         rows = [HEADER]
         for layer in self.layers:
-            input_bits = "float" if layer.input_bits is None else f"{layer.input_bits} bits"
             rows.append(
                 (
                     layer.name,
                     layer.layer_class,
                     "x".join(str(size) for size in layer.output_shape[1:]),
-                    f"{layer.weight_bits} bits",
-                    input_bits,
+                    _width(layer.weight_bits),
+                    _width(layer.input_bits),
                     f"{layer.num_parameters:,}",
                     f"{layer.num_bytes:,}",
                     f"{layer.macs:,}",
@@ -107,7 +107,7 @@ def summary(model) -> Summary:
     layers, counted = [], set()
     totals = {"num_parameters": 0, "num_bytes": 0, "float_bytes": 0, "macs": 0}
     for node in graph.nodes:
-        if not isinstance(node.layer, QuantizeWrapper):
+        if not isinstance(node.layer, (QuantizeWrapper, BinaryWrapper)):
             continue
         row = _layer_summary(graph, node)
         layers.append(row)
@@ -133,10 +133,21 @@ def _layer_summary(graph, node):
         bits,
         _input_bits(graph, node),
         size + biases,
-        -(-size * bits // 8) + BIAS_BYTES * channels + SCALE_BYTES * channels,
+        _kernel_bytes(wrapper) + (BIAS_BYTES + _scale_bytes(wrapper)) * channels,
         # Each kernel value meets each output position once.
         size * positions,
     )
+
+
+def _kernel_bytes(wrapper):
+    kernel, bits = wrapper.layer.kernel.shape, wrapper.kernel_quantizer.num_bits
+    if isinstance(wrapper, BinaryWrapper):  # each output channel starts with a byte
+        return kernel[-1] * -(-math.prod(kernel[:-1]) // 8)
+    return -(-math.prod(kernel) * bits // 8)
+
+
+def _scale_bytes(wrapper):
+    return SCALE_BYTES * (2 if getattr(wrapper.kernel_quantizer, "has_offset", False) else 1)
 
 
 def _input_bits(graph, node):
@@ -152,6 +163,12 @@ def _input_bits(graph, node):
         if isinstance(node.layer, QuantizeWrapper):
             output = node.layer.output_quantizer
             return None if output is None else output.num_bits
+
+
+def _width(bits):
+    if bits is None:
+        return "float"
+    return "1 bit" if bits == 1 else f"{bits} bits"
 
 
 def _line(row, widths):

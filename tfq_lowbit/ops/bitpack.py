@@ -10,8 +10,8 @@ def bitpack(x, thresholds=None, num_planes=1, lowest=0):
     """Pack the last axis of a tensor into words.
 
     One plane: the bits `x < threshold`, that is `-1` below the threshold and `+1` from it on. More:
-    the bit planes of the codes `clamp(x - lowest, 0, 2^num_planes - 1)`. (Subnormal numbers count as
-    0, as everywhere in TensorFlow.) Gradient: none.
+    the bit planes of the codes `clamp(x - lowest, 0, 2^num_planes - 1)`. (Subnormal numbers count
+    as 0, as everywhere in TensorFlow.) Gradient: none.
 
     Args:
         x: float32 or int8 (..., channels), with `channels` known; int8 for more than one plane.

@@ -56,4 +56,4 @@ def prelu(
     kernels = library.compiled()
     if kernels is not None:
         return kernels.tfq_prelu(x, knee, *pairs, low=low, high=high)
-    return tf.cast(plain.prelu(x, knee, *pairs, low, high), tf.int8)
+    return tf.cast(plain.prelu(x, knee, pairs[0], pairs[1], pairs[2], pairs[3], low, high), tf.int8)

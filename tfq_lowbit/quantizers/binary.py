@@ -70,7 +70,12 @@ class SignFunction(BinaryQuantizer):
     Backward: `dq/dx = slope(x - threshold)`, the surrogate derivative of a subclass.
 
     They binarize inputs as well as kernels.
+
+    Attributes:
+        has_channel_thresholds: whether each channel may have a threshold of its own.
     """
+
+    has_channel_thresholds = False
 
     def slope(self, distance):
         """Return the surrogate derivative of the sign at `distance` from the threshold."""

@@ -28,7 +28,7 @@ class RSign(SignFunction):
     Example:
         >>> quantizer = RSign()
         >>> quantizer.build((None, 2))
-        >>> quantizer.alpha.assign([0.5, -0.5])
+        >>> _ = quantizer.alpha.assign([0.5, -0.5])
         >>> quantizer(keras.ops.array([[0.0, 0.0]])).numpy()
         array([[-1.,  1.]], dtype=float32)
 
@@ -36,6 +36,8 @@ class RSign(SignFunction):
         Liu, Shen, Savvides, Cheng, "ReActNet: Towards Precise Binary Neural Network with
         Generalized Activation Functions", ECCV 2020, https://arxiv.org/abs/2003.03488
     """
+
+    has_channel_thresholds = True
 
     def __init__(self, num_bits=1, signed=True, narrow_range=True, axis=-1, init="lsq", **kwargs):
         if axis not in (-1, None):

@@ -2,16 +2,20 @@
 
 from typing import NamedTuple
 
+from tfq_lowbit.quantizers.ada_bin import AdaBin, AdaBinSign
 from tfq_lowbit.quantizers.affine import UniformAffine
 from tfq_lowbit.quantizers.approx_sign import ApproxSign
 from tfq_lowbit.quantizers.base import MAX_BITS, MIN_BITS, check_num_bits
 from tfq_lowbit.quantizers.dorefa import DoReFaActivations, DoReFaWeights
+from tfq_lowbit.quantizers.ir_net import IRNet, IRNetSign
 from tfq_lowbit.quantizers.lsq import LSQ
 from tfq_lowbit.quantizers.lsq_plus import LSQPlus
 from tfq_lowbit.quantizers.pact import PACT
 from tfq_lowbit.quantizers.r_sign import RSign
 from tfq_lowbit.quantizers.ste_sign import SteSign
+from tfq_lowbit.quantizers.swish_sign import SwishSign
 from tfq_lowbit.quantizers.ternary import TWN
+from tfq_lowbit.quantizers.ttq import TTQ
 from tfq_lowbit.quantizers.xnor import XNOR
 
 
@@ -39,11 +43,15 @@ KERNEL_SCHEMES = {
     "affine": Scheme(UniformAffine, "min_max", per_channel=True),
     "dorefa": Scheme(DoReFaWeights, "min_max", options={"keep_scale": True}),
     "ternary": Scheme(TWN, "lsq", per_channel=True, num_bits=2),
+    # Two scales would be the paper's, but have no integer form.
+    "ttq": Scheme(TTQ, "lsq", per_channel=True, num_bits=2, options={"symmetric": True}),
     "ste_sign": Scheme(SteSign, "lsq", per_channel=True, num_bits=1),
     "xnor": Scheme(XNOR, "lsq", per_channel=True, num_bits=1),
     "magnitude_aware": Scheme(
         XNOR, "lsq", per_channel=True, num_bits=1, options={"has_fixed_scale": True}
     ),
+    "ir_net": Scheme(IRNet, "lsq", per_channel=True, num_bits=1),
+    "ada_bin": Scheme(AdaBin, "lsq", per_channel=True, num_bits=1),
 }
 
 ACTIVATION_SCHEMES = {
@@ -62,7 +70,10 @@ ACTIVATION_SCHEMES = {
 INPUT_SCHEMES = {
     "ste_sign": SteSign,
     "approx_sign": ApproxSign,
+    "swish_sign": SwishSign,
+    "ir_net": IRNetSign,
     "r_sign": RSign,
+    "ada_bin": AdaBinSign,
 }
 
 
@@ -83,6 +94,8 @@ BINARY_SCHEMES = {
     "ste_sign": BinaryScheme("ste_sign", "ste_sign"),
     "xnor": BinaryScheme("xnor", "ste_sign"),
     "bi_real": BinaryScheme("magnitude_aware", "approx_sign"),
+    "ir_net": BinaryScheme("ir_net", "ir_net"),
+    "ada_bin": BinaryScheme("ada_bin", "ada_bin"),
     "react_net": BinaryScheme("magnitude_aware", "r_sign"),
 }
 
@@ -104,7 +117,7 @@ def kernel_quantizer(scheme, num_bits, axis=None, init=None):
         ValueError: for an unknown scheme or a width out of range.
     """
     row = _row(KERNEL_SCHEMES, scheme, "weight_quantizer")
-    num_bits = check_num_bits(num_bits, "weight_bits", kernel_widths(scheme))
+    num_bits = check_weight_bits(num_bits, scheme)
     if row.num_bits is not None and num_bits != row.num_bits:
         row = KERNEL_SCHEMES["lsq"]
     return row.quantizer(
@@ -166,9 +179,26 @@ def binary_scheme(name):
     return _row(BINARY_SCHEMES, name, "scheme")
 
 
-def kernel_widths(scheme):
-    """Return the smallest and the largest width that a kernel can have under a scheme."""
-    return (1 if KERNEL_SCHEMES[scheme].num_bits == 1 else MIN_BITS), MAX_BITS
+def check_weight_bits(num_bits, scheme):
+    """Return `num_bits` if a kernel can have it: 2 to 8, and 1 under a binary scheme.
+
+    Args:
+        num_bits: the width.
+        scheme: a name in `KERNEL_SCHEMES`.
+
+    Raises:
+        ValueError: if not.
+    """
+    if KERNEL_SCHEMES[scheme].num_bits == 1:
+        return check_num_bits(num_bits, "weight_bits", (1, MAX_BITS))
+    if num_bits == 1 and not isinstance(num_bits, bool):
+        binary = [name for name, row in KERNEL_SCHEMES.items() if row.num_bits == 1]
+        raise ValueError(
+            f"Argument `weight_bits` must be an integer from {MIN_BITS} to {MAX_BITS} for the "
+            f"weight quantizer {scheme!r}; those of one bit are {', '.join(binary)}. Received: "
+            f"weight_bits={num_bits!r}"
+        )
+    return check_num_bits(num_bits, "weight_bits")
 
 
 def _row(table, scheme, argument):

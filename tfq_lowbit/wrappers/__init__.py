@@ -7,10 +7,11 @@ from tfq_lowbit.wrappers.batch_normalization import (
     FoldedBatchNormalization,
     batch_norm_affine,
 )
-from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper, use_packed_kernels
+from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper, can_be_binary, use_packed_kernels
 from tfq_lowbit.wrappers.families import FAMILIES, Family, find_family, require_family
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
+from tfq_lowbit.wrappers.rprelu import RPReLU
 from tfq_lowbit.wrappers.schemes import LSQ, PACT, Binarize
 from tfq_lowbit.wrappers.snap_to_grid import SnapToGrid
 
@@ -19,6 +20,7 @@ __all__ = [
     "LSQ",
     "PACT",
     "STANDALONE_CODE",
+    "RPReLU",
     "BinaryWrapper",
     "Binarize",
     "Family",
@@ -29,6 +31,7 @@ __all__ = [
     "SnapToGrid",
     "batch_norm_affine",
     "bias_codes",
+    "can_be_binary",
     "find_family",
     "require_family",
     "round_bias",

@@ -235,8 +235,13 @@ class BinaryWrapper(keras.layers.Wrapper):
         return cls(**config)
 
 
+def can_be_binary(layer):
+    """Return whether a layer has a form that runs on signs: Conv2D or Dense, no subclass."""
+    return type(layer) in (keras.layers.Conv2D, keras.layers.Dense)
+
+
 def _check(layer, kernel_quantizer, input_quantizer, pad_values):
-    if type(layer) not in (keras.layers.Conv2D, keras.layers.Dense):
+    if not can_be_binary(layer):
         raise ValueError(
             f"Only Conv2D and Dense layers can be binarized. Received: layer {layer.name!r} of "
             f"class {type(layer).__name__}. Use tfq.QuantizeWrapper with eight bits."

@@ -56,6 +56,12 @@ class QuantizeWrapper(keras.layers.Wrapper):
         self._family = require_family(layer)
         kwargs = {"name": layer.name, "dtype": "float32", "autocast": False, **kwargs}
         super().__init__(layer, **kwargs)
+        if getattr(kernel_quantizer, "has_offset", False):
+            raise ValueError(
+                f"Layer {layer.name!r} cannot have the kernel quantizer "
+                f"{type(kernel_quantizer).__name__}: the offset of its levels needs binary inputs. "
+                "Use tfq.BinaryWrapper, or another kernel quantizer."
+            )
         self.kernel_quantizer = kernel_quantizer
         self.input_quantizer = input_quantizer
         self.output_quantizer = output_quantizer

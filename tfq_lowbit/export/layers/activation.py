@@ -4,6 +4,7 @@ import numpy as np
 
 from tfq_lowbit.export.operators import Softmax
 from tfq_lowbit.export.pending import Pending, PendingCodes
+from tfq_lowbit.export.pending_prelu import PendingPrelu
 from tfq_lowbit.export.program import Grid
 from tfq_lowbit.model import clamp_of, has_softmax
 
@@ -31,3 +32,11 @@ def lower_softmax(lowering, node):
     grid = Grid(np.float32(1.0 / 256.0), -128)
     output = lowering.emitter.tensor(node.name, node.output.shape, grid)
     lowering.values[node.output] = lowering.emitter.add(Softmax(node.name, source, output))
+
+
+def lower_rprelu(lowering, node):
+    """Lower a shifted parametric ReLU, which gets a grid of its own."""
+    source = lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
+    layer = node.layer
+    parameters = (np.asarray(each) for each in (layer.shift_in, layer.slope, layer.shift_out))
+    lowering.values[node.output] = PendingPrelu(node.name, source, *parameters)

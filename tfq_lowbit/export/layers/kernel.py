@@ -16,12 +16,6 @@ def lower_wrapper(lowering, node):
     else:
         source = lowering.codes(edge, f"layer {node.name!r}")
     encoded = wrapper.kernel_quantizer.encode(np.asarray(layer.kernel, np.float32))
-    if encoded.offset is not None:
-        raise ValueError(
-            f"Layer {node.name!r} cannot be exported: the levels of its kernel have an offset "
-            f"({type(wrapper.kernel_quantizer).__name__}), which integer kernels do not hold. "
-            "Quantize its inputs to one bit too (tfq.Binarize), or take another kernel quantizer."
-        )
     steps = np.asarray(wrapper.kernel_step_size())
     bias = np.asarray(layer.bias, np.float32) if layer.use_bias else np.zeros_like(steps)
     value = PendingKernel(

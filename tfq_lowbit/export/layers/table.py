@@ -2,7 +2,7 @@
 
 import keras
 
-from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
+from tfq_lowbit.export.layers.activation import lower_activation, lower_rprelu, lower_softmax
 from tfq_lowbit.export.layers.binary import lower_binary
 from tfq_lowbit.export.layers.kernel import lower_wrapper
 from tfq_lowbit.export.layers.merging import lower_add, lower_concatenate
@@ -24,6 +24,7 @@ from tfq_lowbit.wrappers import (
     QuantizeActivation,
     QuantizedAveragePooling2D,
     QuantizeWrapper,
+    RPReLU,
     SnapToGrid,
 )
 
@@ -34,6 +35,7 @@ LOWERINGS = {
     QuantizeActivation: lower_quantize_activation,
     QuantizeWrapper: lower_wrapper,
     QuantizedAveragePooling2D: lower_average_pool,
+    RPReLU: lower_rprelu,
     SnapToGrid: lower_snap_to_grid,
     keras.layers.Activation: lower_activation,
     keras.layers.Add: lower_add,
