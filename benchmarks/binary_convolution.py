@@ -3,14 +3,16 @@
 Each file holds one convolution, stride 1, SAME, as many outputs as inputs, batch 1: `CONV_2D` in
 int8 as `export_tflite` writes it, and `TfqBconv2d` with bits in and int8 or bits out. All
 interpreters are in one process and are invoked in turns, in bursts of ten; a ratio is the median
-over the rounds of the ratios inside a round. Larq Compute Engine runs in a process of its own, in
-turns with ours.
+over the rounds of the ratios inside a round. Where int8 runs on AMX, everything is measured once
+more in a process that Linux refuses it to (`amx.py`). Larq Compute Engine runs in a process of its
+own, in turns with ours.
 
     python -m benchmarks.binary_convolution
     python -m benchmarks.binary_convolution --larq peer/bin/python    # see binary_convolution_larq
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -22,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import tfq_lowbit as tfq
+from benchmarks.amx import kinds_of_int8, run_apart
 from benchmarks.packed_convolution import export
 from benchmarks.report import made_with, markdown_table, read_versions, write_result
 from tfq_lowbit.export.operators import Bconv2D
@@ -53,6 +56,13 @@ ISAS = ("avx512", "avx2", "portable")
 PACKAGES = ("ai-edge-litert", "tensorflow", "keras")
 NUM_WARM_UPS = 20
 LARQ_ROUNDS = 20
+BOUNDS = """\
+**The bounds.** Intel's cores count bits on one of two vector pipes: XOR, POPCNT and ADD for 512
+products take 1.5 cycles, 341 products a cycle. VNNI multiplies 128 int8 a cycle, AMX 1,024. So bits
+can be at most 2.7 times faster than ideal int8 by VNNI, and a third as fast as ideal int8 by AMX;
+XNNPACK reaches 50 to 70 % of the one and 25 to 40 % of the other, ours nearly all of its own
+(`bgemm.md`). Zen 4 and 5 have two pipes for POPCNT and more for the rest. Expanding bits into AMX
+tiles was tried: 0.7 to 1.1 times int8 by AMX at every shape, no faster than POPCNT for W1A1."""
 # Invocations in a row in each round: a layer finds its weights in the caches, as in a stream of
 # images it would find the small ones.
 BURST = 10
@@ -193,6 +203,16 @@ def row_of(shape, name, times):
     )
 
 
+def measure_all(args):
+    """Return the rows of all shapes."""
+    rows = []
+    with contextlib.nullcontext() if args.larq is None else Larq(args.larq) as larq:
+        for shape in SHAPES:
+            times = measure(shape, args.kernels, args.rounds, args.blocks, larq)
+            rows.extend(row_of(shape, name, times) for name in times)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description="Latency of convolutions on bits.")
     parser.add_argument("--rounds", type=int, default=200, help="bursts of 10 invocations")
@@ -200,13 +220,13 @@ def main():
     parser.add_argument("--larq", help="Python of an environment with larq-compute-engine")
     parser.add_argument("--kernels", nargs="+", default=ISAS[:2], choices=ISAS)
     args = parser.parse_args()
-    larq = None if args.larq is None else Larq(args.larq)
-    rows = []
-    for shape in SHAPES:
-        times = measure(shape, args.kernels, args.rounds, args.blocks, larq)
-        rows.extend(row_of(shape, name, times) for name in times)
-    note = "" if larq is None else "; larq-compute-engine 0.16.0 with TensorFlow 2.16"
-    command = "python -m benchmarks.binary_convolution" + (" --larq PYTHON" if larq else "")
+    parts = []
+    for kind, without_amx in kinds_of_int8().items():
+        rows = run_apart(measure_all, args, without_amx=without_amx)
+        heading = ("convolution", "ms", "GMAC/s", "times int8", "asked")
+        parts += [f"## Beside int8 by {kind}", markdown_table(heading, rows)]
+    note = "" if args.larq is None else "; larq-compute-engine 0.16.0 with TensorFlow 2.16"
+    command = "python -m benchmarks.binary_convolution" + (" --larq PYTHON" if args.larq else "")
     write_result(
         "binary_convolution",
         "Latency of convolutions on bits",
@@ -214,11 +234,10 @@ def main():
         "turns with XNNPACK's int8 CONV_2D of the same shape; medians, of the times and of the "
         "ratios in each round. Larq Compute Engine in its fastest mode, bits in and float32 out, "
         "copies included.",
-        markdown_table(("convolution", "ms", "GMAC/s", "times int8", "asked"), rows),
+        *parts,
+        BOUNDS,
         made_with(command, read_versions(PACKAGES), note + "."),
     )
-    if larq is not None:
-        larq.__exit__()
 
 
 if __name__ == "__main__":

@@ -14,17 +14,35 @@ def markdown_table(headings, rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def processor_flags():
+    """Return the features of the processor by Linux's names, an empty set elsewhere."""
+    return set(_processor().get("flags", _processor().get("Features", "")).split())
+
+
 def describe_machine():
-    """Return the machine in words, as "2-core x86_64 with AVX-512"."""
+    """Return the machine in words, as "2-core x86_64 with AVX-512 (GenuineIntel 6, model 106)"."""
     words = f"{os.cpu_count()}-core {platform.machine()}"
-    try:
-        flags = set(pathlib.Path("/proc/cpuinfo").read_text().split())
-    except OSError:
-        return words
-    for flag, name in (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON")):
-        if flag in flags:
-            return f"{words} with {name}"
+    flags, processor = processor_flags(), _processor()
+    names = (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON"))
+    found = [name for flag, name in names if flag in flags][:1]
+    if "amx_int8" in flags:
+        found.append("AMX")
+    if found:
+        words += f" with {' and '.join(found)}"
+    if "vendor_id" in processor:
+        family, model = processor["cpu family"], processor["model"]
+        words += f" ({processor['vendor_id']} {family}, model {model})"
     return words
+
+
+def _processor():
+    """Return what Linux says of the first processor."""
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def read_versions(packages):

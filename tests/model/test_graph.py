@@ -116,12 +116,6 @@ def test_a_sequential_model_is_read_without_its_input_layer():
     assert [node.name for node in read_graph(model).nodes] == ["a"]
 
 
-def test_a_nested_model_is_one_node():
-    inner = keras.Sequential([keras.Input((3,)), layers.Dense(2)], name="inner")
-    inputs = keras.Input((3,))
-    assert [node.name for node in read_graph(keras.Model(inputs, inner(inputs))).nodes] == ["inner"]
-
-
 def test_operations_without_a_layer_are_nodes_too():
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.ops.relu(2.0 * inputs + 1.0))

@@ -106,7 +106,6 @@ REFUSED = {
     "subclass": (lambda: MyDense(2), "MyDense", "the layers that can are"),
     "leaky": (lambda: layers.LeakyReLU(), "LeakyReLU", "the layers that can are"),
     "Conv2DTranspose": (lambda: layers.Conv2DTranspose(2, 3), "Conv2DTranspose", "that can are"),
-    "nested": (lambda: keras.Sequential([layers.Dense(2)]), "Sequential", "nested models"),
 }
 
 

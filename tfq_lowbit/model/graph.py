@@ -30,7 +30,9 @@ class Node:
 
     Attributes:
         layer: the layer (or other operation) that is called.
-        name: the layer's name, with `_1`, `_2` ... for further calls of a shared layer.
+        name: the layer's name, with `_1`, `_2` ... for further calls of a shared layer; of a layer
+            in a nested model with the names of the models before it, as "backbone_conv".
+        path: names of the nested models and of the layer, as "backbone/conv".
         args: positional arguments, tensors replaced by edges.
         kwargs: keyword arguments, likewise.
         outputs: what the call returns, likewise.
@@ -41,6 +43,10 @@ class Node:
     args: tuple
     kwargs: dict
     outputs: Any = None
+    path: str = ""
+
+    def __post_init__(self):
+        self.path = self.path or self.name
 
     @property
     def inputs(self) -> list[Edge]:
@@ -150,6 +156,8 @@ class _StandIn(keras.Operation):
 def read_graph(model) -> Graph:
     """Read the graph of a Sequential or functional model; the model stays as it is.
 
+    Nested models are read too: their layers take the place of the call, at any depth.
+
     Args:
         model: a built `keras.Sequential` or functional `keras.Model`.
 
@@ -158,8 +166,18 @@ def read_graph(model) -> Graph:
 
     Raises:
         TypeError: if `model` is no Keras model.
-        ValueError: if it is unbuilt, or has a `call` of its own, so that it has no graph.
+        ValueError: if it is unbuilt, or it or a model in it has a `call` of its own, so that it
+            has no graph.
     """
+    graph = _read_calls(model)
+    while any(_is_nested(node) for node in graph.nodes):
+        index = next(i for i, node in enumerate(graph.nodes) if _is_nested(node))
+        _inline(graph, index)
+    return graph
+
+
+def _read_calls(model) -> Graph:
+    """Read the graph of a model, in which a nested model is one call."""
     if not isinstance(model, keras.Model):
         raise TypeError(
             "Argument `model` must be a Sequential or functional keras.Model. "
@@ -181,9 +199,7 @@ def read_graph(model) -> Graph:
 
     def new_name(name):
         """Return the layer's own name for its first call; `_1` may be another layer's name."""
-        numbered = (f"{name}_{count}" for count in itertools.count(1))
-        if name in names:
-            name = next(each for each in numbered if each not in names | own_names)
+        name = name if name not in names else _unused(name, names | own_names)
         names.add(name)
         return name
 
@@ -202,7 +218,7 @@ def read_graph(model) -> Graph:
 
         args, kwargs = keras.tree.map_structure(to_edge, (args, kwargs))
         graph.nodes.append(
-            Node(layer, name, args, kwargs, keras.tree.map_structure(new_edge, outputs))
+            Node(layer, name, args, kwargs, keras.tree.map_structure(new_edge, outputs), layer.name)
         )
         return outputs
 
@@ -241,6 +257,55 @@ def _functional(model):
             "keras.Model(inputs, outputs)."
         )
     return functional
+
+
+def _is_nested(node):
+    return isinstance(node.layer, keras.Model)
+
+
+def _inline(graph, index):
+    """Put the calls of a nested model in the place of its call."""
+    call = graph.nodes[index]
+    if call.kwargs.get("training"):
+        raise ValueError(
+            f"Model {call.layer.name!r} is called with training=True, so that it would train in "
+            "inference too. Leave `training` to Keras."
+        )
+    inner = _read_calls(call.layer)
+    taken, made = call.data_inputs, keras.tree.flatten(call.outputs)
+    # What the inner model calls its inputs and outputs, outside.
+    outside = dict(zip(inner.input_edges, taken, strict=True))
+    passed_on = {}  # outputs that are inputs, or twice the same: there is one edge for both
+    for edge, output in zip(inner.output_edges, made, strict=True):
+        if edge in outside:
+            passed_on[output] = outside[edge]
+        else:
+            outside[edge] = output
+
+    def rename(leaf):
+        leaf = outside.get(leaf, leaf) if is_edge(leaf) else leaf
+        return passed_on.get(leaf, leaf) if is_edge(leaf) else leaf
+
+    names = {node.name for node in graph.nodes}
+    for node in inner.nodes:
+        node.path = f"{call.path}/{node.path}"
+        node.name = _unused(f"{call.name}_{node.name}", names)
+        names.add(node.name)
+        node.args, node.kwargs, node.outputs = keras.tree.map_structure(
+            rename, (node.args, node.kwargs, node.outputs)
+        )
+        for edge in keras.tree.flatten(node.outputs):
+            edge.name = node.name
+    for node in graph.nodes[index + 1 :]:
+        node.args, node.kwargs = keras.tree.map_structure(rename, (node.args, node.kwargs))
+    graph.outputs = keras.tree.map_structure(rename, graph.outputs)
+    graph.nodes[index : index + 1] = inner.nodes
+
+
+def _unused(name, names):
+    """Return the name, with `_1`, `_2` ... where it is in use."""
+    numbered = (f"{name}_{count}" for count in itertools.count(1))
+    return name if name not in names else next(each for each in numbered if each not in names)
 
 
 def ancestors(graph: Graph, node: Node) -> Iterator[Node]:

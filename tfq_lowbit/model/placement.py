@@ -37,7 +37,7 @@ class Placement:
         _split_softmax(self.graph)
         _split_sums(self.graph)
         self.roles = {node: find_rule(node.layer).role for node in self.graph.nodes}
-        self.recipe.check_overrides(node.layer.name for node in self.graph.nodes)
+        self.recipe.check_overrides([node.path for node in self.graph.nodes])
         self.settings = _resolve_settings(self.graph, self.recipe, self.roles)
         self._uses: dict[Edge, list[Node]] = {}
         for node in self.graph.nodes:
@@ -242,8 +242,7 @@ def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
     # A shared layer has one kernel: it is an end where any of its calls is.
     ends = {id(node.layer) for node in kernels if not behind[node] or node not in not_last}
     settings = {
-        node: recipe.settings(node.layer.name, is_end=id(node.layer) in ends)
-        for node in graph.nodes
+        node: recipe.settings(node.path, is_end=id(node.layer) in ends) for node in graph.nodes
     }
     for node in kernels:
         # A depthwise kernel of one bit has too few weights to be of use, and no binary form.

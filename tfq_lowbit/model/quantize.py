@@ -35,7 +35,8 @@ def quantize_model(model, recipe, calibration_data=None):
             leaves them to `calibrate` or to the first training batch.
 
     Returns:
-        A functional `keras.Model`, not compiled, with the inputs and outputs of `model`.
+        A functional `keras.Model`, not compiled, with the inputs and outputs of `model`. Layers of
+        nested models stand in it side by side, under names as "backbone_conv".
 
     Raises:
         TypeError: if `model` or `recipe` is of the wrong class.
@@ -120,7 +121,7 @@ class _Builder:
 
         def wrap(layer):
             return QuantizeWrapper(
-                _without_softmax(layer),
+                _without_softmax(layer, node.name),
                 _kernel_quantizer(layer, settings),
                 return_accumulator_step=folds_next,
             )
@@ -136,7 +137,7 @@ class _Builder:
         wrapper = self._copy(
             node.layer,
             lambda layer: BinaryWrapper(
-                _without_softmax(layer),
+                _without_softmax(layer, node.name),
                 _kernel_quantizer(layer, settings),
                 input_quantizer(settings.input_quantizer),
                 settings.pad_values,
@@ -158,7 +159,8 @@ class _Builder:
     def _batch_norm(self, node):
         edge = node.data_inputs[0]
         layer = self._copy(
-            node.layer, lambda layer: FoldedBatchNormalization.from_config(layer.get_config())
+            node.layer,
+            lambda layer: FoldedBatchNormalization.from_config(_config(layer, node.name)),
         )
         if not self.placement.folds(node):
             context = {"input_grid": self.grids[edge]}
@@ -171,7 +173,8 @@ class _Builder:
     def _average_pool(self, node):
         edge = node.data_inputs[0]
         layer = self._copy(
-            node.layer, lambda layer: QuantizedAveragePooling2D.from_config(layer.get_config())
+            node.layer,
+            lambda layer: QuantizedAveragePooling2D.from_config(_config(layer, node.name)),
         )
         grid = self.grids[edge]
         self.tensors[node.output] = layer(self.tensors[edge], input_grid=grid)
@@ -185,7 +188,9 @@ class _Builder:
             self.tensors[node.output] = snap(self.tensors[node.output], input_grid=grid)
 
     def _plain(self, node):
-        layer = self._copy(node.layer, lambda layer: type(layer).from_config(layer.get_config()))
+        layer = self._copy(
+            node.layer, lambda layer: type(layer).from_config(_config(layer, node.name))
+        )
         args, kwargs = keras.tree.map_structure(
             lambda leaf: self.tensors[leaf] if isinstance(leaf, Edge) else leaf,
             (node.args, node.kwargs),
@@ -212,9 +217,14 @@ class _Builder:
                 copy.set_weights(layer.get_weights())
 
 
-def _without_softmax(layer):
+def _config(layer, name):
+    """Return the config of a layer, named as its first call: in a nested model it has a prefix."""
+    return {**layer.get_config(), "name": name}
+
+
+def _without_softmax(layer, name):
     """Return a copy of a layer; a softmax in it is a call of its own, see placement."""
-    config = layer.get_config()
+    config = _config(layer, name)
     if has_softmax(layer):
         config["activation"] = "linear"
     return type(layer).from_config(config)

@@ -167,9 +167,5 @@ def find_rule(layer) -> Rule:
             + "it is an operation (x + y, keras.ops) and no layer. Use the layer that does the "
             "same, as keras.layers.Add."
         )
-    if isinstance(layer, keras.Model):
-        raise ValueError(
-            what + "nested models are not read yet. Build the model from its layers directly."
-        )
     names = ", ".join(sorted({rule.layer_class.__name__ for rule in RULES}))
     raise ValueError(what + f"the layers that can are {names}.")
