@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from tfq_lowbit.model.operations import layer_of_operation, rescaling_after
+
 
 @dataclass(eq=False)
 class Edge:
@@ -98,6 +100,10 @@ class Graph:
         """Return how often calls take each edge, 0 for one that no call takes."""
         return Counter(edge for node in self.nodes for edge in node.inputs)
 
+    def is_only_for(self, edge: Edge, node: Node) -> bool:
+        """Return whether `node` alone takes `edge`, once."""
+        return self.consumers(edge) == [node] and edge not in self.output_edges
+
     def producer(self, edge: Edge) -> Node | None:
         """Return the call that makes `edge`, None for an input."""
         for node in self.nodes:
@@ -156,7 +162,8 @@ class _StandIn(keras.Operation):
 def read_graph(model) -> Graph:
     """Read the graph of a Sequential or functional model; the model stays as it is.
 
-    Nested models are read too: their layers take the place of the call, at any depth.
+    Nested models are read too: their layers take the place of the call, at any depth. Operations
+    (`x + y`, `keras.ops.relu(x)`) become the layers that do the same, where there are such.
 
     Args:
         model: a built `keras.Sequential` or functional `keras.Model`.
@@ -173,6 +180,7 @@ def read_graph(model) -> Graph:
     while any(_is_nested(node) for node in graph.nodes):
         index = next(i for i, node in enumerate(graph.nodes) if _is_nested(node))
         _inline(graph, index)
+    _replace_operations(graph)
     return graph
 
 
@@ -300,6 +308,25 @@ def _inline(graph, index):
         node.args, node.kwargs = keras.tree.map_structure(rename, (node.args, node.kwargs))
     graph.outputs = keras.tree.map_structure(rename, graph.outputs)
     graph.nodes[index : index + 1] = inner.nodes
+
+
+def _replace_operations(graph):
+    """Put layers in the place of operations; a chain of `* / + -` with numbers is one layer."""
+    rescaled = {}  # edge -> the call that made it from a number
+    for node in list(graph.nodes):
+        if isinstance(node.layer, keras.layers.Layer):
+            continue
+        found = layer_of_operation(node, is_edge)
+        if found is None:
+            continue
+        node.layer, taken = found
+        if isinstance(node.layer, keras.layers.Rescaling):
+            before = rescaled.get(taken)
+            if before is not None and graph.is_only_for(taken, node):
+                node.layer, taken = rescaling_after(before.layer, node.layer), before.args[0]
+                graph.nodes.remove(before)
+            rescaled[node.output] = node
+        node.args, node.kwargs = (taken,), {}
 
 
 def _unused(name, names):

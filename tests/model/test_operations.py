@@ -1,0 +1,126 @@
+"""Operations of functional models become layers, or are refused."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import tfq_lowbit as tfq
+from tests.promise import check_promise
+from tfq_lowbit.model.graph import read_graph
+
+layers = keras.layers
+
+
+def draw(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+# What is called with tensors of shape (None, 4, 6, 8), and the layer that it becomes.
+BECOMES = {
+    "x + y": (lambda x, y: x + y, "Add"),
+    "x - y": (lambda x, y: x - y, "Subtract"),
+    "x * y": (lambda x, y: x * y, "Multiply"),
+    "x * x": (lambda x, y: x * x, "Multiply"),
+    "add": (lambda x, y: ops.add(x, y), "Add"),
+    "maximum": (lambda x, y: ops.maximum(x, y), "Maximum"),
+    "minimum": (lambda x, y: ops.minimum(x, y), "Minimum"),
+    "x * 2": (lambda x, y: x * 2.0, "Rescaling"),
+    "2 * x": (lambda x, y: 2.0 * x, "Rescaling"),
+    "x + 1": (lambda x, y: x + 1.0, "Rescaling"),
+    "x / 256": (lambda x, y: x / 256, "Rescaling"),
+    "concatenate": (lambda x, y: ops.concatenate([x, y], axis=-1), "Concatenate"),
+    "reshape": (lambda x, y: ops.reshape(x, (-1, 24, 8)), "Reshape"),
+    "expand_dims": (lambda x, y: ops.expand_dims(x, 1), "Reshape"),
+    "squeeze": (lambda x, y: ops.squeeze(ops.expand_dims(x, 1), 1), "Reshape"),
+    "transpose": (lambda x, y: ops.transpose(x, (0, 2, 1, 3)), "Permute"),
+    "transpose all": (lambda x, y: ops.transpose(x, (0, 3, 1, 2)), "Permute"),
+    "mean": (lambda x, y: ops.mean(x, axis=(1, 2)), "GlobalAveragePooling2D"),
+    "mean, kept": (lambda x, y: ops.mean(x, (-2, 1), True), "GlobalAveragePooling2D"),
+    "max": (lambda x, y: ops.max(x, axis=[1, 2]), "GlobalMaxPooling2D"),
+    "average_pool": (lambda x, y: ops.average_pool(x, 2), "AveragePooling2D"),
+    "max_pool": (lambda x, y: ops.max_pool(x, 2, 1, "same"), "MaxPooling2D"),
+    "pad": (lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0))), "ZeroPadding2D"),
+    "relu": (lambda x, y: ops.relu(x), "Activation"),
+    "relu6": (lambda x, y: ops.relu6(x), "Activation"),
+    "sigmoid": (lambda x, y: ops.sigmoid(x), "Activation"),
+    "tanh": (lambda x, y: ops.tanh(x), "Activation"),
+    "silu": (lambda x, y: ops.silu(x), "Activation"),
+    "hard_silu": (lambda x, y: ops.hard_silu(x), "Activation"),
+    "hard_sigmoid": (lambda x, y: ops.hard_sigmoid(x), "Activation"),
+    "gelu": (lambda x, y: ops.gelu(x, approximate=False), "Activation"),
+    "elu": (lambda x, y: ops.elu(x), "Activation"),
+    "softmax": (lambda x, y: ops.softmax(x), "Activation"),
+    "leaky_relu": (lambda x, y: ops.leaky_relu(x, 0.25), "LeakyReLU"),
+}
+
+STAY = {
+    "x / y": lambda x, y: x / y,
+    "2 / x": lambda x, y: 2.0 / x,
+    "1 - x": lambda x, y: 1.0 - x,
+    "x + array": lambda x, y: x + np.ones(8, np.float32),
+    "reshape over images": lambda x, y: ops.reshape(x, (-1, 8)),
+    "transpose of images": lambda x, y: ops.transpose(x, (1, 0, 2, 3)),
+    "mean of rows": lambda x, y: ops.mean(x, axis=1),
+    "mean of all": lambda x, y: ops.mean(x),
+    "pad of channels": lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (1, 0))),
+    "pad with 1": lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0)), constant_values=1.0),
+    "pad by reflection": lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0)), "reflect"),
+    "gelu by tanh": lambda x, y: ops.gelu(x),
+    "elu of 2": lambda x, y: ops.elu(x, 2.0),
+    "softmax over rows": lambda x, y: ops.softmax(x, axis=1),
+    "sin": lambda x, y: ops.sin(x),
+}
+
+
+def with_operation(function):
+    x, y = keras.Input((4, 6, 8)), keras.Input((4, 6, 8))
+    return keras.Model([x, y], function(x, y))
+
+
+@pytest.mark.parametrize("name", BECOMES)
+def test_an_operation_becomes_the_layer_that_computes_the_same(name):
+    function, layer = BECOMES[name]
+    model, values = with_operation(function), [draw(2, 4, 6, 8), draw(2, 4, 6, 8)[::-1] + 0.5]
+    graph = read_graph(model)
+    assert type(graph.nodes[-1].layer).__name__ == layer
+    found = graph.run(values, lambda node, args, kwargs: node.layer(*args, **kwargs))
+    np.testing.assert_array_equal(found[0], model(values))
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_what_no_layer_does_stays_and_is_refused_by_name(name):
+    model = with_operation(STAY[name])
+    operation = read_graph(model).nodes[-1].layer
+    assert not isinstance(operation, keras.layers.Layer)
+    with pytest.raises(ValueError, match=f"{operation.name!r}.*an operation.*and no layer"):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
+def test_numbers_behind_an_input_are_one_rescaling():
+    inputs = keras.Input((4, 4, 3))
+    x = (2.0 * inputs) / 256.0 - 1.0
+    model = keras.Model(inputs, x)
+    (node,) = read_graph(model).nodes
+    assert (node.layer.scale, node.layer.offset) == (2.0 / 256.0, -1.0)
+    assert node.name == node.layer.name
+
+
+def test_a_number_between_that_is_taken_elsewhere_stays():
+    inputs = keras.Input((4,))
+    half = inputs * 0.5
+    model = keras.Model(inputs, [half, half + 1.0])
+    assert [node.layer.offset for node in read_graph(model).nodes] == [0.0, 1.0]
+
+
+def test_a_model_of_operations_ships_what_was_trained():
+    inputs = keras.Input((8, 8, 3))
+    x = inputs / 127.5 - 1.0
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    y = layers.Conv2D(8, 3, padding="same")(x)
+    x = ops.relu(x + y)
+    x = ops.concatenate([ops.max_pool(x, 2), ops.average_pool(x, 2)], axis=-1)
+    x = ops.mean(layers.Conv2D(8, 1)(x), axis=(1, 2))
+    model = keras.Model(inputs, layers.Dense(4)(x))
+    data = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 3)).astype(np.float32)
+    check_promise(tfq.quantize_model(model, tfq.Recipe.lsq(4, 4), data), data)

@@ -1,0 +1,155 @@
+"""Calls of `keras.ops`, and of `+ - * /`, as the layers that do the same: one row each."""
+
+import math
+from collections.abc import Callable
+
+import keras
+
+layers = keras.layers
+
+
+def layer_of_operation(node, is_edge: Callable):
+    """Return the layer that does what an operation does, and what it is called with.
+
+    Args:
+        node: a call of the graph whose `layer` is a `keras.Operation` and no layer.
+        is_edge: tells whether an argument is an edge.
+
+    Returns:
+        A layer and its first argument, an edge or a list of edges; None where no layer does it.
+    """
+    # The class of an operation is private to Keras; its name and its config are not.
+    kind = type(node.layer).__name__
+    if not type(node.layer).__module__.startswith("keras."):
+        return None
+    if kind in _MERGING or kind in _RESCALING:
+        return _with_two_operands(kind, node, is_edge)
+    if kind not in _LAYERS:
+        return None
+    layer = _LAYERS[kind](node, node.layer.get_config(), node.data_inputs[0].shape)
+    return None if layer is None else (layer, node.args[0])
+
+
+def rescaling_after(before, after):
+    """Return the `Rescaling` that does what two of them do, one behind the other."""
+    return layers.Rescaling(
+        before.scale * after.scale, before.offset * after.scale + after.offset, name=after.name
+    )
+
+
+def _with_two_operands(kind, node, is_edge):
+    first, second = node.args[:2]
+    if is_edge(first) and is_edge(second):
+        if kind not in _MERGING:
+            return None
+        return _MERGING[kind](name=node.name), [first, second]
+    if is_edge(second) and kind in ("Add", "Multiply"):
+        first, second = second, first
+    if not is_edge(first) or not isinstance(second, (int, float)) or kind not in _RESCALING:
+        return None
+    scale, offset = _RESCALING[kind](second)
+    return layers.Rescaling(scale, offset, name=node.name), first
+
+
+def _concatenate(node, config, shape):
+    return layers.Concatenate(config["axis"], name=node.name)
+
+
+def _reshape(node, config, shape):
+    target = node.output.shape
+    if None in (*shape[1:], *target[1:]) or math.prod(shape[1:]) != math.prod(target[1:]):
+        return None  # it mixes images, or a size is unknown
+    return layers.Reshape(target[1:], name=node.name)
+
+
+def _transpose(node, config, shape):
+    axes = config["axes"] or tuple(reversed(range(len(shape))))
+    return layers.Permute(axes[1:], name=node.name) if axes[0] == 0 else None
+
+
+def _reduce(pooling):
+    """Return how a reduction over all positions becomes a pooling of all, by rank."""
+
+    def make(node, config, shape):
+        axis = config["axis"]
+        axes = [axis] if isinstance(axis, int) else [] if axis is None else list(axis)
+        is_all = sorted(each % len(shape) for each in axes) == list(range(1, len(shape) - 1))
+        if not is_all or len(shape) not in pooling or config.get("initial") is not None:
+            return None
+        return pooling[len(shape)](keepdims=config["keepdims"], name=node.name)
+
+    return make
+
+
+def _pool(by_rank):
+    def make(node, config, shape):
+        if len(shape) not in by_rank:
+            return None
+        names = ("pool_size", "strides", "padding", "data_format")
+        return by_rank[len(shape)](**{name: config[name] for name in names}, name=node.name)
+
+    return make
+
+
+def _pad(node, config, shape):
+    value, width = node.kwargs.get("constant_values"), config["pad_width"]
+    if len(shape) != 4 or config["mode"] != "constant" or value not in (None, 0):
+        return None
+    if isinstance(width, int) or any(width[0]) or any(width[-1]):
+        return None
+    return layers.ZeroPadding2D(width[1:3], name=node.name)
+
+
+def _activation(name, **fixed):
+    """Return how an activation with these parameters, and no others, becomes a layer."""
+
+    def make(node, config, shape):
+        if any(config.get(key) != value for key, value in fixed.items()):
+            return None
+        return layers.Activation(name, name=node.name)
+
+    return make
+
+
+def _leaky_relu(node, config, shape):
+    return layers.LeakyReLU(config["negative_slope"], name=node.name)
+
+
+_MERGING = {
+    "Add": layers.Add,
+    "Subtract": layers.Subtract,
+    "Multiply": layers.Multiply,
+    "Maximum": layers.Maximum,
+    "Minimum": layers.Minimum,
+}
+# Scale and offset of a number behind a tensor.
+_RESCALING = {
+    "Add": lambda value: (1.0, float(value)),
+    "Subtract": lambda value: (1.0, -float(value)),
+    "Multiply": lambda value: (float(value), 0.0),
+    "TrueDivide": lambda value: (1.0 / value, 0.0),
+    "Divide": lambda value: (1.0 / value, 0.0),
+}
+_LAYERS: dict[str, Callable] = {
+    "Concatenate": _concatenate,
+    "Reshape": _reshape,
+    "ExpandDims": _reshape,
+    "Squeeze": _reshape,
+    "Transpose": _transpose,
+    "Mean": _reduce({3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}),
+    "Max": _reduce({3: layers.GlobalMaxPooling1D, 4: layers.GlobalMaxPooling2D}),
+    "AveragePool": _pool({3: layers.AveragePooling1D, 4: layers.AveragePooling2D}),
+    "MaxPool": _pool({3: layers.MaxPooling1D, 4: layers.MaxPooling2D}),
+    "Pad": _pad,
+    "Relu": _activation("relu"),
+    "Relu6": _activation("relu6"),
+    "Sigmoid": _activation("sigmoid"),
+    "Tanh": _activation("tanh"),
+    "Silu": _activation("silu"),
+    "HardSilu": _activation("hard_silu"),
+    "HardSigmoid": _activation("hard_sigmoid"),
+    "Gelu": _activation("gelu", approximate=False),
+    "Elu": _activation("elu", alpha=1.0),
+    "Softmax": _activation("softmax", axis=-1),
+    "LeakyRelu": _leaky_relu,
+}
