@@ -4,7 +4,9 @@
 # make lint     formatting, style and types;  make format: mend what can be mended
 # make bench    speed and size, each beside what it is compared to
 # make arm64    the C++ tests and a model on aarch64, under emulation;  make android: the delegate for phones;
-# make bazel    kernels, delegate and C++ tests by Bazel; what each needs stands in scripts/
+# make bazel    kernels, delegate and C++ tests by Bazel
+# make sanitize the C++ tests under sanitizers;  make fuzz: malformed models to the delegate, for FUZZ_SECONDS
+#               what each of these five needs stands in scripts/
 PYTHON ?= python3
 JOBS ?= 2
 DEMO_ARGS ?=
@@ -16,7 +18,7 @@ STAMP := .venv/.setup-done
 export KERAS_BACKEND ?= tensorflow
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: setup native demo test test-all lint format bench arm64 android bazel clean
+.PHONY: setup native demo test test-all lint format bench arm64 android bazel sanitize fuzz clean
 
 setup: native
 
@@ -60,6 +62,12 @@ android:
 
 bazel:
 	scripts/bazel
+
+sanitize: $(STAMP)
+	scripts/sanitize
+
+fuzz:
+	scripts/fuzz
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache tfq_lowbit/native/*.so

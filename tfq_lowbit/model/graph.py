@@ -312,7 +312,7 @@ def _inline(graph, index):
 
 def _replace_operations(graph):
     """Put layers in the place of operations; a chain of `* / + -` with numbers is one layer."""
-    rescaled = {}  # edge -> the call that made it from a number
+    rescaled: dict[Edge, Node] = {}  # the calls that made them from a number
     for node in list(graph.nodes):
         if isinstance(node.layer, keras.layers.Layer):
             continue
