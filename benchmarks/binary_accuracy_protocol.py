@@ -27,6 +27,9 @@ EPOCHS = 6
 SEEDS = (0, 1, 2)
 SCHEMES = ("ste_sign", "xnor", "bi_real", "ir_net", "ada_bin", "react_net")
 PLAIN, RESIDUAL, FLOAT = "plain", "residual", "float"
+# Schemes whose authors put a trained bend behind each block: RPReLU, and AdaBin's Maxout, which is
+# one without the shifts.
+BENT = ("react_net", "ada_bin")
 NETWORKS = tuple(f"{net} {scheme}" for net in (PLAIN, RESIDUAL) for scheme in (FLOAT, *SCHEMES))
 TRAINED_FILE, EXPORTED_FILE = "trained.jsonl", "exported.jsonl"
 
@@ -42,7 +45,7 @@ def build(name):
     net, scheme = name.split()
     if scheme == FLOAT:
         return build_float() if net == PLAIN else residual_net(float_block)
-    block = react_block if scheme == "react_net" else bi_real_block
+    block = react_block if scheme in BENT else bi_real_block
     model = build_plain(scheme) if net == PLAIN else residual_net(block)
     recipe = tfq.Recipe.binary(scheme=scheme)
     model = tfq.quantize_model(model, recipe if net == PLAIN else keep_shortcuts(recipe))

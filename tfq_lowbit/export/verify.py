@@ -161,7 +161,10 @@ def _fed(tensor: AnyTensor, values):
 def _keras_codes(model, graph, coded, batch):
     inputs = keras.tree.pack_sequence_as(graph.inputs, batch)
     outputs = keras.tree.flatten(model.predict_on_batch(inputs))
-    return [tensor.grid.encode(values) for tensor, values in zip(coded, outputs, strict=True)]
+    count = len(batch[0])  # a distributed model returns the batch once a replica
+    return [
+        tensor.grid.encode(values[:count]) for tensor, values in zip(coded, outputs, strict=True)
+    ]
 
 
 def _compare_operators(fidelity, program, codes):

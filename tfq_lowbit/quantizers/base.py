@@ -219,11 +219,27 @@ class Quantizer(keras.layers.Layer):
             self.calibrated.assign(1.0)
 
     def _initialize_once(self, values):
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            # Every replica would start from a batch of its own, and stay apart.
+            self._require_calibration()
+            return
+
         def initialize():
             self._initialize(values)
             return True
 
         tf.cond(self.calibrated.value > 0.0, lambda: False, initialize)
+
+    def _require_calibration(self):
+        with tf.init_scope():  # the value before training, also while a graph is traced
+            is_calibrated = self.is_calibrated
+        if not is_calibrated:
+            raise ValueError(
+                f"Quantizer {self.name!r} has seen no data, and each of the "
+                f"{tf.distribute.get_strategy().num_replicas_in_sync} replicas would start from "
+                "a batch of its own. Give quantize_model `calibration_data`, or call "
+                "tfq.calibrate(model, data) before `fit`."
+            )
 
 
 def positive(step_size):
