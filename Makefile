@@ -10,7 +10,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 DEMO_ARGS ?=
-BENCHMARKS ?= training_step export_time file_size
+BENCHMARKS ?= training_step export_time file_size bgemm binary_convolution binary_network
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done

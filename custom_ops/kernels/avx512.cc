@@ -25,7 +25,7 @@ TFQ_AVX512 void BitpackFloat(const float* values, size_t stride, size_t rows,
   for (size_t r = 0; r < rows; ++r, values += stride) {
     const __mmask16 first = _mm512_cmp_ps_mask(_mm512_loadu_ps(values), low, _CMP_LT_OQ);
     const __mmask16 second = _mm512_cmp_ps_mask(_mm512_loadu_ps(values + 16), high, _CMP_LT_OQ);
-    words[r * word_stride] = first | static_cast<uint32_t>(second) << 16;
+    words[r * word_stride] = _mm512_kunpackw(second, first);  // as in bgemm_avx512.cc
   }
 }
 

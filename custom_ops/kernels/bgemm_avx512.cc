@@ -71,10 +71,11 @@ TFQ_AVX512 TFQ_INLINE void StorePacked(const BgemmTile& tile, int half,
   auto* output = static_cast<uint32_t*>(tile.output) + half;
   for (int r = 0; r < kRows; ++r, output += tile.output_stride) {
     const int32_t* limits = tile.bases[r] + half * kHalfChannels;
-    uint32_t word = _mm512_cmpgt_epi32_mask(acc[r][0], _mm512_load_si512(limits));
+    __mmask32 word = _mm512_cmpgt_epi32_mask(acc[r][0], _mm512_load_si512(limits));
     if (kUsedVectors == 2) {
       const __m512i high = _mm512_load_si512(limits + kLanes);
-      word |= static_cast<uint32_t>(_mm512_cmpgt_epi32_mask(acc[r][kUsedVectors - 1], high)) << 16;
+      // Joined as masks: GCC 12 may widen a spilled mask of 16 bits with what lies behind it.
+      word = _mm512_kunpackw(_mm512_cmpgt_epi32_mask(acc[r][kUsedVectors - 1], high), word);
     }
     *output = (word ^ flips) & channels;
   }

@@ -287,6 +287,21 @@ TEST(Delegate, MemoryThatIsMissingWhenItRunsIsAnError) {
   }
 }
 
+TEST(Delegate, ScratchThatTheRuntimeHasNoMemoryForIsAnErrorWithItsSize) {
+  ProductShape shape;
+  shape.height = shape.width = 40;
+  shape.channels_out = 1;
+  shape.output_type = kTfLiteInt8;
+  FakeRuntime runtime(40 * 40 * 2 * 4);  // enough for the input, not for a padded copy of it
+  const LoadedDelegate delegate;
+  AddModel(Bconv2dModel(shape), &runtime);
+  ASSERT_EQ(runtime.ModifyGraphWithDelegate(delegate.get()), kTfLiteOk);
+  EXPECT_EQ(runtime.AllocateTensors(), kTfLiteError);
+  const std::string& error = runtime.error();
+  EXPECT_EQ(error.find("TfqBconv2d: there is no memory for "), 0u) << error;
+  EXPECT_NE(error.find(" bytes of scratch"), std::string::npos) << error;
+}
+
 TEST(Delegate, ItServesSeveralInterpretersAtOnce) {
   const LoadedDelegate delegate(DelegateOptions{{"threads", "2"}});
   const std::vector<OperatorModel> models = Models();

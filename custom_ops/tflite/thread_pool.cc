@@ -106,7 +106,7 @@ void ThreadPool::Run(int num_threads, int num_tasks, Task task, void* context) {
   Store(&context_, context);
   Store(&worker_limit_, num_threads - 1);
   Store(&unfinished_, num_tasks);
-  const uint64_t number = (ticket_ >> 32) + 1;
+  const uint64_t number = (Load(ticket_) >> 32) + 1;  // atomic: a late worker may be trying it
   // In one order with `num_sleeping_`: either a worker sees the job before it sleeps, or it is seen
   // to sleep here.
   __atomic_store_n(&ticket_, (number << 32) | static_cast<uint32_t>(num_tasks), __ATOMIC_SEQ_CST);
