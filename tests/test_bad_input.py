@@ -210,9 +210,9 @@ TABLE = {
         "'clip' (ReLU) cannot be quantized max_value None or 6 4.0",
     ),
     "operation": (
-        lambda: quantize(with_layer(lambda x: x + x)),
+        lambda: quantize(with_layer(keras.ops.sin)),
         ValueError,
-        "(Add) cannot be quantized operation keras.layers.Add",
+        "(Sin) cannot be quantized operation",
     ),
     "layer without a kernel": (
         lambda: tfq.LSQ(layers.ReLU(name="relu")),
