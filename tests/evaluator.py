@@ -86,6 +86,32 @@ def convolution(node: Node) -> np.ndarray:
     return _finish_weighted(node, products, node.inputs[1].type == "INT8", vector_channels)
 
 
+def transposed_convolution(node: Node) -> np.ndarray:
+    """TRANSPOSE_CONV, delegated: each input position adds its window to the output."""
+    sizes, weights, source, bias = (node.inputs + [None])[:4]
+    channels, *kernel, depth = weights.data.shape
+    weighted = Node(node.name, [source, weights, bias], node.output, node.options, node.batches)
+    _check_weights(weighted, channels, 0, ["INT8"])
+    strides = node.options.strideH, node.options.strideW
+    whole = all(size >= stride for size, stride in zip(kernel, strides, strict=True))
+    require(whole, f"{node.name}: a kernel within its stride is not delegated")
+    codes, (height, width) = source.codes.astype(np.float64), sizes.data[1:3]
+    spread = [
+        (count - 1) * stride + size
+        for count, stride, size in zip(codes.shape[1:3], strides, kernel, strict=True)
+    ]
+    total = np.zeros((len(codes), *spread, channels))
+    for row, column in np.ndindex(*codes.shape[1:3]):
+        window = np.einsum("nc,oijc->nijo", codes[:, row, column], weights.data)
+        top, left = row * strides[0], column * strides[1]
+        total[:, top : top + kernel[0], left : left + kernel[1]] += window
+    is_same = node.options.padding == schema.Padding.SAME
+    cut = [max(have - want, 0) // 2 * is_same for have, want in zip(spread, (height, width))]
+    total = total[:, cut[0] : cut[0] + height, cut[1] : cut[1] + width]
+    require(total.shape[1:3] == (height, width), f"{node.name}: the output is larger than its sum")
+    return _finish_weighted(weighted, total, True, channels)
+
+
 def fully_connected(node: Node) -> np.ndarray:
     source, weights = node.inputs[:2]
     channels, depth = weights.data.shape
@@ -246,6 +272,7 @@ def transpose(node: Node) -> np.ndarray:
 
 
 OPERATORS = {"CONV_2D": convolution, "DEPTHWISE_CONV_2D": convolution}
+OPERATORS |= {"TRANSPOSE_CONV": transposed_convolution}
 OPERATORS |= {"FULLY_CONNECTED": fully_connected, "ADD": add, "MUL": multiply, "MEAN": mean}
 OPERATORS |= {"AVERAGE_POOL_2D": average_pool, "MAX_POOL_2D": max_pool, "SOFTMAX": softmax}
 OPERATORS |= {"MAXIMUM": extremum, "MINIMUM": extremum, "PAD": pad, "RESHAPE": reshape}

@@ -122,7 +122,7 @@ def _randomize_kernel(layer, random):
     if len(channels) > 4:
         channels[DEAD_CHANNEL] = 0
     layer.kernel.assign(kernel)
-    if layer.use_bias:
+    if layer.bias is not None:
         layer.bias.assign(random.normal(0, 0.3, layer.bias.shape))
 
 

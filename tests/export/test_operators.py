@@ -110,6 +110,23 @@ def depthwise(multiplier=1, size=(3, 3), image=(7, 6, 5), activation="NONE", zer
     return make
 
 
+def transposed(
+    channels, size=(3, 3), strides=(2, 2), padding="VALID", activation="NONE", zero=None
+):
+    def make(draw):
+        source = draw.tensor(5, 6, 3, zero_point=zero)
+        filter, bias = weights(draw, (channels, *size, 3), 0, source)
+        reach = [max(count - stride, 0) for count, stride in zip(size, strides, strict=True)]
+        reach = (0, 0) if padding == "SAME" else reach
+        shape = [n * stride + more for n, stride, more in zip((5, 6), strides, reach, strict=True)]
+        output = output_of(draw, (*shape, channels), source, filter, zero_point=zero)
+        return operators.TransposeConv(
+            "layer", source, filter, bias, output, activation, strides, padding=padding
+        )
+
+    return make
+
+
 def dense(depth, channels, kind="INT8", before=(), activation="NONE", bias=2000, multiplier=None):
     def make(draw):
         source = draw.tensor(*before, depth)
@@ -250,6 +267,13 @@ TABLE = {
     "depthwise unequal dilation": depthwise(dilation=(1, 2)),
     "depthwise zero points at the upper end": depthwise(zero=127, padding="SAME"),
     "depthwise of one pixel": depthwise(1, (1, 1), activation="RELU"),
+    "transposed": transposed(7),
+    "transposed same": transposed(9, padding="SAME"),
+    "transposed even window same": transposed(3, (4, 2), (2, 1), "SAME"),
+    "transposed without overlap": transposed(8, (2, 3), (2, 3), activation="RELU"),
+    "transposed of a sequence": transposed(5, (1, 4), (1, 3), "SAME"),
+    "transposed relu6": transposed(5, (4, 4), activation="RELU6", zero=-128),
+    "transposed zero points at the upper end": transposed(4, (5, 4), (3, 2), "SAME", zero=127),
     "dense": dense(7, 5),
     "dense relu": dense(33, 9, activation="RELU"),
     "dense of a sequence": dense(7, 5, before=(4,)),

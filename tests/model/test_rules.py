@@ -21,6 +21,16 @@ TAKEN = {
     "Conv2D in groups": (lambda: layers.Conv2D(2, 3, groups=2), Role.KERNEL),
     "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(3, activation="relu6"), Role.KERNEL),
     "Dense": (lambda: layers.Dense(2), Role.KERNEL),
+    "Conv1D": (lambda: layers.Conv1D(2, 3, padding="causal"), Role.KERNEL),
+    "DepthwiseConv1D": (lambda: layers.DepthwiseConv1D(3), Role.KERNEL),
+    "Conv1DTranspose": (lambda: layers.Conv1DTranspose(2, 3), Role.KERNEL),
+    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(2, 3, strides=2), Role.KERNEL),
+    "EinsumDense": (
+        lambda: layers.EinsumDense("abc,cde->abde", (2, 3, 4), bias_axes="e"),
+        Role.KERNEL,
+    ),
+    "SeparableConv1D": (lambda: layers.SeparableConv1D(2, 3), Role.DECOMPOSED),
+    "SeparableConv2D": (lambda: layers.SeparableConv2D(2, 3), Role.DECOMPOSED),
     "Dense softmax": (lambda: layers.Dense(2, activation="softmax"), Role.KERNEL),
     "BatchNormalization": (lambda: built(layers.BatchNormalization()), Role.BATCH_NORM),
     "BatchNormalization axis 3": (
@@ -76,6 +86,42 @@ REFUSED = {
         "DepthwiseConv2D",
         "'channels_first'",
     ),
+    "Conv1D channels": (lambda: layers.Conv1D(2, 3, **FIRST), "Conv1D", "channels_last"),
+    "DepthwiseConv1D channels": (
+        lambda: layers.DepthwiseConv1D(3, **FIRST),
+        "DepthwiseConv1D",
+        "channels_last",
+    ),
+    "Conv1DTranspose dilated": (
+        lambda: layers.Conv1DTranspose(2, 3, dilation_rate=2),
+        "Conv1DTranspose",
+        r"dilation_rate must be 1, received \(2,\)",
+    ),
+    "Conv2DTranspose padding": (
+        lambda: layers.Conv2DTranspose(2, 3, strides=2, output_padding=1),
+        "Conv2DTranspose",
+        r"output_padding must be None, received \(1, 1\)",
+    ),
+    "EinsumDense by position": (
+        lambda: layers.EinsumDense("abc,abd->acd", (3, 4)),
+        "EinsumDense",
+        "'abc,abd->acd' is no dense layer over the last axes",
+    ),
+    "EinsumDense bias": (
+        lambda: layers.EinsumDense("abc,cd->abd", (3, 4), bias_axes="bd"),
+        "EinsumDense",
+        "bias_axes 'bd' must be among the new axes",
+    ),
+    "SeparableConv1D": (
+        lambda: layers.SeparableConv1D(2, 3, activation="selu"),
+        "SeparableConv1D",
+        "'selu'.*relu6",
+    ),
+    "SeparableConv2D": (
+        lambda: layers.SeparableConv2D(2, 3, **FIRST),
+        "SeparableConv2D",
+        "channels_last",
+    ),
     "BatchNormalization axis": (
         lambda: built(layers.BatchNormalization(axis=1)),
         "BatchNormalization",
@@ -105,7 +151,7 @@ REFUSED = {
     "unknown": (lambda: layers.LSTM(2), "LSTM", "the layers that can are .*Conv2D.*Softmax"),
     "subclass": (lambda: MyDense(2), "MyDense", "the layers that can are"),
     "leaky": (lambda: layers.LeakyReLU(), "LeakyReLU", "the layers that can are"),
-    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(2, 3), "Conv2DTranspose", "that can are"),
+    "Conv3D": (lambda: layers.Conv3D(2, 3), "Conv3D", "that can are"),
 }
 
 

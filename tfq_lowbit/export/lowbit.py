@@ -23,6 +23,8 @@ def why_not_lowbit(spec, codes, grid):
     """
     if spec.operator == "DEPTHWISE_CONV_2D":
         return "a depthwise kernel has no form on bits"
+    if spec.operator == "TRANSPOSE_CONV":
+        return "a transposed convolution has no form on bits"
     reasons = []
     if np.abs(codes).max(initial=0) > 1:
         reasons.append(f"weights of {spec.num_bits} bits (on bits: -1, 0, 1)")

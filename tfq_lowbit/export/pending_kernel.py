@@ -1,12 +1,18 @@
 """The accumulator of a convolution or dense layer, until a quantizer gives it a grid."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from tfq_lowbit.export.chain import INT32_MIN, Chain, find_thresholds
 from tfq_lowbit.export.lowbit import emit_lowbit, why_not_lowbit
-from tfq_lowbit.export.operators import Conv2D, DepthwiseConv2D, FullyConnected
+from tfq_lowbit.export.operators import (
+    Conv2D,
+    DepthwiseConv2D,
+    FullyConnected,
+    TransposeConv,
+)
 from tfq_lowbit.export.pending import ClampedPending
 from tfq_lowbit.export.program import Constant, Grid
 from tfq_lowbit.export.windows import count_window_operators, gather_windows
@@ -26,6 +32,7 @@ OPERATORS = {
     "CONV_2D": Conv2D,
     "DEPTHWISE_CONV_2D": DepthwiseConv2D,
     "FULLY_CONNECTED": FullyConnected,
+    "TRANSPOSE_CONV": TransposeConv,
 }
 
 
@@ -41,6 +48,7 @@ class IntegerWeights:
         stored_as: type of the file, "INT8", "INT4" or "INT2", "UINT8" for packed bits.
         input_scale: float32 scale of the layer's input.
         input_zero_point: int8 code of 0 of the layer's input.
+        gathers_windows: whether a convolution is stored as a matrix product of its windows.
     """
 
     codes: np.ndarray
@@ -50,6 +58,7 @@ class IntegerWeights:
     stored_as: str
     input_scale: float
     input_zero_point: int
+    gathers_windows: bool = False
 
 
 @dataclass(eq=False)
@@ -57,11 +66,12 @@ class KernelSpec:
     """A kernel layer's geometry.
 
     Attributes:
-        operator: "CONV_2D", "DEPTHWISE_CONV_2D" or "FULLY_CONNECTED".
+        operator: a key of `OPERATORS`.
         strides: height, width.
         dilation: height, width.
         padding: "SAME" or "VALID".
         num_bits: width of the codes.
+        to_layer: from codes in the operator's layout to those in the layout of the Keras layer.
     """
 
     operator: str
@@ -69,6 +79,7 @@ class KernelSpec:
     dilation: tuple = (1, 1)
     padding: str = "VALID"
     num_bits: int = 8
+    to_layer: Callable = np.asarray
 
 
 class PendingKernel(ClampedPending):
@@ -79,8 +90,9 @@ class PendingKernel(ClampedPending):
         shape: of the output.
         spec: the geometry.
         source: the int8 input.
-        codes: integer array in the layout of the Keras layer, output channels last (for a
-            depthwise kernel, inputs and multiplier last).
+        codes: integer array in the operator's layout: of shape (height, width, inputs, outputs),
+            for a depthwise kernel (height, width, inputs, multiplier), for a dense one (inputs,
+            outputs).
         step_sizes: float32 of shape (channels,).
         bias: float32 of shape (channels,).
     """
@@ -126,12 +138,12 @@ class PendingKernel(ClampedPending):
         self._check_multipliers(scales, grid, emitter.target.MAX_MULTIPLIER)
         reason = why_not_lowbit(self.spec, codes, self.source.grid)
         if emitter.custom_ops == "lowbit" and not reason:
-            self._record(emitter, codes, scales, bias, "UINT8")
+            self._record(emitter, codes, scales, bias, "UINT8", False)
             kernel = codes.reshape(self._layout).astype(np.int8)
             return emit_lowbit(emitter, self, kernel, scales, bias, grid, self._clamp)
         emitter.program.plain_layers[self.name] = reason or "custom_ops='lowbit' runs it on bits"
-        make, stored_as = self._operator(emitter, codes, scales, bias)
-        self._record(emitter, codes, scales, bias, stored_as)
+        make, *stored = self._operator(emitter, codes, scales, bias)
+        self._record(emitter, codes, scales, bias, *stored)
         return emitter.bounded(self.name, self.shape, grid, self._clamp, make)
 
     def _emit_signs(self, emitter, thresholds):
@@ -147,16 +159,15 @@ class PendingKernel(ClampedPending):
         )
         never_crosses = np.where(is_set, -reach - 1, reach)
         bias = np.where(integers == INT32_MIN, never_crosses, -integers).astype(np.int32)
-        self._record(emitter, self._codes, self._scales, bias, "")
         emitter.program.plain_layers[self.name] = why_not_lowbit(self.spec, self._codes, source)
-        make, stored_as = self._operator(emitter, self._codes, np.ones_like(self._scales), bias)
-        emitter.program.weights[self.name].stored_as = stored_as
+        make, *stored = self._operator(emitter, self._codes, np.ones_like(self._scales), bias)
+        self._record(emitter, self._codes, self._scales, bias, *stored)
         output = emitter.tensor(f"{self.name}/accumulator", self.shape, Grid(source.scale, 0))
         emitter.add(make(output))
         return emitter.pack_signs(output, np.zeros(1, np.int32))
 
     def _operator(self, emitter, codes, scales, bias):
-        """Return `(output, activation) -> operator`, and the stored type of the codes."""
+        """Return `(output, activation) -> operator`, the stored type, and if it has windows."""
         facts = self._facts(codes, bias, emitter)
         operator, source, layout = self._choose_operator(emitter, codes, facts)
         stored_as = emitter.target.choose_container(operator, **facts)
@@ -178,18 +189,19 @@ class PendingKernel(ClampedPending):
         def make(output, activation="NONE"):
             return OPERATORS[operator](output=output, activation=activation, **arguments)
 
-        return make, stored_as
+        return make, stored_as, source is not self.source
 
-    def _record(self, emitter, codes, scales, bias, stored_as):
+    def _record(self, emitter, codes, scales, bias, stored_as, gathers_windows):
         grid = self.source.grid
         emitter.program.weights[self.name] = IntegerWeights(
-            codes.reshape(self._layout).astype(np.int8),
+            self.spec.to_layer(codes.reshape(self._layout).astype(np.int8)),
             scales,
             bias,
             self.spec.num_bits,
             stored_as,
             float(grid.scale),
             grid.zero_point,
+            gathers_windows,
         )
 
     def _facts(self, codes, bias, emitter):
@@ -217,6 +229,8 @@ class PendingKernel(ClampedPending):
             return spec.operator, self.source, codes.T
         if spec.operator == "DEPTHWISE_CONV_2D":
             return spec.operator, self.source, shaped.reshape(1, *self._layout[:2], -1)
+        if spec.operator == "TRANSPOSE_CONV":
+            return spec.operator, self.source, shaped.transpose(3, 0, 1, 2)
         is_grouped = self._layout[2] != self.source.shape[-1]
         packed = emitter.target.choose_container("FULLY_CONNECTED", **facts)
         plain = emitter.target.choose_container("CONV_2D", **facts)

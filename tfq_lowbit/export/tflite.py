@@ -192,8 +192,7 @@ def _exported(program, tables):
 
 
 def _note(operator, weights):
-    is_convolution = weights.codes.ndim == 4 and weights.codes.shape[:2] != (1, 1)
-    if is_convolution and operator.code == "FULLY_CONNECTED":
+    if weights.gathers_windows:
         return f"as windows: {WINDOW_COSTS[operator.filter.type]} the time of int8, prefer='speed'"
     return ""
 

@@ -35,6 +35,7 @@ class Node:
         name: the layer's name, with `_1`, `_2` ... for further calls of a shared layer; of a layer
             in a nested model with the names of the models before it, as "backbone_conv".
         path: names of the nested models and of the layer, as "backbone/conv".
+        origin: path of the layer that was taken apart into this and others, "" where none was.
         args: positional arguments, tensors replaced by edges.
         kwargs: keyword arguments, likewise.
         outputs: what the call returns, likewise.
@@ -46,9 +47,15 @@ class Node:
     kwargs: dict
     outputs: Any = None
     path: str = ""
+    origin: str = ""
 
     def __post_init__(self):
         self.path = self.path or self.name
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths by which a recipe may name the call."""
+        return [self.path, self.origin] if self.origin else [self.path]
 
     @property
     def inputs(self) -> list[Edge]:
@@ -207,7 +214,7 @@ def _read_calls(model) -> Graph:
 
     def new_name(name):
         """Return the layer's own name for its first call; `_1` may be another layer's name."""
-        name = name if name not in names else _unused(name, names | own_names)
+        name = name if name not in names else unused_name(name, names | own_names)
         names.add(name)
         return name
 
@@ -297,7 +304,7 @@ def _inline(graph, index):
     names = {node.name for node in graph.nodes}
     for node in inner.nodes:
         node.path = f"{call.path}/{node.path}"
-        node.name = _unused(f"{call.name}_{node.name}", names)
+        node.name = unused_name(f"{call.name}_{node.name}", names)
         names.add(node.name)
         node.args, node.kwargs, node.outputs = keras.tree.map_structure(
             rename, (node.args, node.kwargs, node.outputs)
@@ -329,8 +336,8 @@ def _replace_operations(graph):
         node.args, node.kwargs = (taken,), {}
 
 
-def _unused(name, names):
-    """Return the name, with `_1`, `_2` ... where it is in use."""
+def unused_name(name, names):
+    """Return a name, with `_1`, `_2` ... where it is in use."""
     numbered = (f"{name}_{count}" for count in itertools.count(1))
     return name if name not in names else next(each for each in numbered if each not in names)
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import Role, activation_name, clamp_of, find_rule, has_softmax
 from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
 from tfq_lowbit.quantizers import MAX_BITS, UniformAffine, activation_quantizer
-from tfq_lowbit.wrappers import can_be_binary
+from tfq_lowbit.wrappers import can_be_binary, channel_shape
 
 SOFTMAX_STEP = 1.0 / 256.0
 PASSING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.MAX_POOL, Role.SHAPE)
@@ -34,10 +35,11 @@ class Placement:
     recipe: Recipe
 
     def __post_init__(self):
+        decompose_layers(self.graph)
         _split_softmax(self.graph)
         _split_sums(self.graph)
         self.roles = {node: find_rule(node.layer).role for node in self.graph.nodes}
-        self.recipe.check_overrides([node.path for node in self.graph.nodes])
+        self.recipe.check_overrides(path for node in self.graph.nodes for path in node.paths)
         self.settings = _resolve_settings(self.graph, self.recipe, self.roles)
         self._uses: dict[Edge, list[Node]] = {}
         for node in self.graph.nodes:
@@ -141,6 +143,8 @@ class Placement:
             return before is not None and is_function_of_accumulator(self, before)
         if self.roles[node] is not Role.KERNEL:
             return False
+        if channel_shape(node.layer) != node.output.shape[-1:]:
+            return False  # the channels are several axes, of which it takes the last
         return activation_name(node.layer) == "linear" or is_function_of_accumulator(self, node)
 
     def _bits(self, edge):
@@ -242,7 +246,7 @@ def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
     # A shared layer has one kernel: it is an end where any of its calls is.
     ends = {id(node.layer) for node in kernels if not behind[node] or node not in not_last}
     settings = {
-        node: recipe.settings(node.path, is_end=id(node.layer) in ends) for node in graph.nodes
+        node: recipe.settings(*node.paths, is_end=id(node.layer) in ends) for node in graph.nodes
     }
     for node in kernels:
         # A depthwise kernel of one bit has too few weights to be of use, and no binary form.

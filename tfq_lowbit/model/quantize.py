@@ -16,7 +16,7 @@ from tfq_lowbit.wrappers import (
     QuantizedAveragePooling2D,
     QuantizeWrapper,
     SnapToGrid,
-    require_family,
+    channel_axes,
 )
 
 
@@ -231,7 +231,7 @@ def _without_softmax(layer, name):
 
 
 def _kernel_quantizer(layer, settings):
-    axis = require_family(layer).channel_axes if settings.per_channel else None
+    axis = channel_axes(layer) if settings.per_channel else None
     return kernel_quantizer(
         settings.weight_quantizer, settings.weight_bits, axis, settings.weight_init
     )

@@ -179,18 +179,18 @@ class Recipe:
         """
         return dataclasses.replace(self, overrides=(*self.overrides, (pattern, settings)))
 
-    def settings(self, path, is_end=False) -> LayerSettings:
-        """Return the settings of the layer at `path`.
+    def settings(self, *paths, is_end=False) -> LayerSettings:
+        """Return the settings of a layer.
 
         Args:
-            path: path of the layer, `name` or `block/name`.
+            paths: path of the layer, `name` or `block/name`, and others that it goes by.
             is_end: whether it is a first or last layer with a kernel.
         """
         settings = {name: getattr(self, name) for name in SETTINGS}
         if is_end and self.first_last_bits is not None:
             settings["weight_bits"] = settings["activation_bits"] = self.first_last_bits
         for pattern, changes in self.overrides:
-            if re.fullmatch(pattern, path):
+            if any(re.fullmatch(pattern, path) for path in paths):
                 settings.update(changes)
         return LayerSettings(**settings)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import keras
 
-from tfq_lowbit.wrappers import FAMILIES, RPReLU
+from tfq_lowbit.wrappers import FAMILIES, RPReLU, bias_reason, parse_equation
 
 
 class Role(enum.Enum):
@@ -24,6 +24,7 @@ class Role(enum.Enum):
     MAX_POOL = "picks codes; a quantizer goes behind it"
     SHAPE = "moves codes; keeps the grid of its input"
     RESCALING = "changes the unit of an input"
+    DECOMPOSED = "is taken apart into other layers"
 
 
 class Rule(NamedTuple):
@@ -88,6 +89,30 @@ def _kernel_layer(layer):
     return _needs_channels_last(layer)
 
 
+def _transposed(layer):
+    if any(rate != 1 for rate in layer.dilation_rate):
+        return f"its dilation_rate must be 1, received {layer.dilation_rate!r}"
+    if layer.output_padding is not None:
+        return f"its output_padding must be None, received {layer.output_padding!r}; pad behind it"
+    return _kernel_layer(layer)
+
+
+def _einsum_dense(layer):
+    try:
+        parse_equation(layer.equation)
+    except ValueError as error:
+        return f"its equation {layer.equation!r} is no dense layer over the last axes: {error}"
+    return bias_reason(layer.equation, layer.bias_axes) or _kernel_layer(layer)
+
+
+# More to check in a family than that its activation is known.
+_KERNEL_LAYERS = {
+    keras.layers.Conv1DTranspose: _transposed,
+    keras.layers.Conv2DTranspose: _transposed,
+    keras.layers.EinsumDense: _einsum_dense,
+}
+
+
 def _relu(layer):
     if layer.negative_slope or layer.threshold:
         return "only max_value may be set; negative_slope and threshold have no integer form here"
@@ -127,7 +152,16 @@ def _rescaling(layer):
 
 
 RULES = (
-    *(Rule(family.layer_class, Role.KERNEL, _kernel_layer) for family in FAMILIES),
+    *(
+        Rule(
+            family.layer_class,
+            Role.KERNEL,
+            _KERNEL_LAYERS.get(family.layer_class, _kernel_layer),
+        )
+        for family in FAMILIES
+    ),
+    Rule(keras.layers.SeparableConv1D, Role.DECOMPOSED, _kernel_layer),
+    Rule(keras.layers.SeparableConv2D, Role.DECOMPOSED, _kernel_layer),
     Rule(keras.layers.BatchNormalization, Role.BATCH_NORM, _batch_norm),
     Rule(keras.layers.ReLU, Role.ACTIVATION, _relu),
     Rule(keras.layers.Activation, Role.ACTIVATION, _activation),

@@ -3,8 +3,15 @@
 import math
 from dataclasses import dataclass
 
+import keras
+
 from tfq_lowbit.model.graph import read_graph
-from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper
+from tfq_lowbit.wrappers import (
+    BinaryWrapper,
+    QuantizeActivation,
+    QuantizeWrapper,
+    channel_shape,
+)
 
 FLOAT_BYTES = 4
 BIAS_BYTES = 4
@@ -122,10 +129,13 @@ def summary(model) -> Summary:
 
 def _layer_summary(graph, node):
     wrapper, layer = node.layer, node.layer.layer
-    kernel, channels = layer.kernel.shape, node.output.shape[-1]
+    kernel, channels = layer.kernel.shape, math.prod(channel_shape(layer))
     size, bits = math.prod(kernel), wrapper.kernel_quantizer.num_bits
-    positions = math.prod(size or 1 for size in node.output.shape[1:-1])
-    biases = channels if layer.use_bias else 0
+    is_transposed = isinstance(layer, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose)
+    moved = node.data_inputs[0].shape[:-1] if is_transposed else node.output.shape
+    positions = math.prod(size or 1 for size in moved[1:])
+    positions = positions if is_transposed else positions // channels
+    biases = 0 if layer.bias is None else math.prod(layer.bias.shape)
     return LayerSummary(
         node.name,
         type(layer).__name__,
@@ -134,7 +144,7 @@ def _layer_summary(graph, node):
         _input_bits(graph, node),
         size + biases,
         _kernel_bytes(wrapper) + (BIAS_BYTES + _scale_bytes(wrapper)) * channels,
-        # Each kernel value meets each output position once.
+        # Each kernel value meets each position once, of the input where it spreads that.
         size * positions,
     )
 

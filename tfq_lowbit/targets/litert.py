@@ -13,12 +13,14 @@ CONTAINERS = {
     "CONV_2D": ("INT8",),
     "DEPTHWISE_CONV_2D": ("INT8",),
     "FULLY_CONNECTED": ("INT2", "INT4", "INT8"),
+    "TRANSPOSE_CONV": ("INT8",),
 }
 # Those that run as fast as INT8 or faster.
 FAST_CONTAINERS = {
     "CONV_2D": ("INT8",),
     "DEPTHWISE_CONV_2D": ("INT8",),
     "FULLY_CONNECTED": ("INT4", "INT8"),
+    "TRANSPOSE_CONV": ("INT8",),
 }
 # XNNPACK's packed fully connected kernels need whole bytes in each row of the filter.
 DEPTH_MULTIPLES = {"INT2": 4, "INT4": 2, "INT8": 1}
@@ -73,6 +75,9 @@ VERSIONS = {
     ("SLICE", "", ""): Version(2, "1.14.0"),
     ("SOFTMAX", "", ""): Version(2, "1.14.0"),
     ("STRIDED_SLICE", "", ""): Version(2, "1.14.0"),
+    # Delegated with one scale a channel; a builtin kernel rounds twice and keeps the batch.
+    ("TRANSPOSE_CONV", "INT8", ""): Version(3, "2.16.0"),
+    ("TRANSPOSE_CONV", "INT8", "activation"): Version(4, "2.16.0"),
     # Custom operators: their own version, and the oldest runtime that the delegate is tested in.
     ("TfqBconv2d", "UINT8", ""): Version(1, "2.21.0"),
     ("TfqBdense", "UINT8", ""): Version(1, "2.21.0"),

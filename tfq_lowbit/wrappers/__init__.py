@@ -8,7 +8,15 @@ from tfq_lowbit.wrappers.batch_normalization import (
     batch_norm_affine,
 )
 from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper, can_be_binary, use_packed_kernels
-from tfq_lowbit.wrappers.families import FAMILIES, Family, find_family, require_family
+from tfq_lowbit.wrappers.dense_equation import DenseEquation, bias_reason, parse_equation
+from tfq_lowbit.wrappers.families import (
+    FAMILIES,
+    Family,
+    channel_axes,
+    channel_shape,
+    find_family,
+    require_family,
+)
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
 from tfq_lowbit.wrappers.rprelu import RPReLU
@@ -23,6 +31,7 @@ __all__ = [
     "RPReLU",
     "BinaryWrapper",
     "Binarize",
+    "DenseEquation",
     "Family",
     "FoldedBatchNormalization",
     "QuantizeActivation",
@@ -30,9 +39,13 @@ __all__ = [
     "QuantizedAveragePooling2D",
     "SnapToGrid",
     "batch_norm_affine",
+    "bias_reason",
     "bias_codes",
     "can_be_binary",
+    "channel_axes",
+    "channel_shape",
     "find_family",
+    "parse_equation",
     "require_family",
     "round_bias",
     "use_packed_kernels",

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfq_lowbit.quantizers.grid import step_size_of
 from tfq_lowbit.wrappers.accumulator import round_bias
-from tfq_lowbit.wrappers.families import require_family
+from tfq_lowbit.wrappers.families import channel_shape, output_shape, require_family
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")
@@ -20,7 +20,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
     does; in training it is not.
 
     Args:
-        layer: a Conv2D, DepthwiseConv2D or Dense layer.
+        layer: a layer with a kernel, of a class in `FAMILIES`.
         kernel_quantizer: quantizer of the kernel, required.
         input_quantizer: quantizer of the input, None where the producer quantizes it.
         output_quantizer: quantizer of the output, None where a later layer does.
@@ -72,7 +72,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
         super().build(input_shape)
         shapes = (
             (self.input_quantizer, input_shape),
-            (self.output_quantizer, self.layer.compute_output_shape(input_shape)),
+            (self.output_quantizer, output_shape(self.layer, input_shape)),
         )
         for quantizer, shape in shapes:
             if quantizer is not None and not quantizer.built:
@@ -110,16 +110,18 @@ class QuantizeWrapper(keras.layers.Wrapper):
         dtype = self.layer.compute_dtype
         kernel = self.kernel_quantizer(tf.convert_to_tensor(self.layer.kernel), training=training)
         outputs = self._family.apply(self.layer, tf.cast(inputs, dtype), tf.cast(kernel, dtype))
-        if self.layer.use_bias:
+        if self.layer.bias is not None:
             bias = tf.convert_to_tensor(self.layer.bias)
             if accumulator_step is not None:
-                bias = round_bias(bias, accumulator_step)
+                shape = channel_shape(self.layer)
+                step = tf.reshape(accumulator_step, shape)
+                bias = round_bias(tf.broadcast_to(bias, shape), step)
             outputs = outputs + tf.cast(bias, dtype)
         return outputs if self.layer.activation is None else self.layer.activation(outputs)
 
     def compute_output_spec(self, inputs, input_grid=None, training=None):
         """Return shape and type of the outputs."""
-        shape = self.layer.compute_output_shape(inputs.shape)
+        shape = output_shape(self.layer, inputs.shape)
         outputs = keras.KerasTensor(shape, self.layer.compute_dtype)
         if self.return_accumulator_step:
             return outputs, keras.KerasTensor((self._count_channels(),), "float32")
@@ -134,7 +136,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
         return tf.reshape(step, (-1,))
 
     def _count_channels(self):
-        return math.prod(self.layer.kernel.shape[axis] for axis in self._family.channel_axes)
+        return math.prod(channel_shape(self.layer))
 
     def get_config(self):
         """Return the arguments, the quantizers serialized."""

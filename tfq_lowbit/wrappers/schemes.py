@@ -7,7 +7,7 @@ from tfq_lowbit.quantizers import (
     kernel_quantizer,
 )
 from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper
-from tfq_lowbit.wrappers.families import require_family
+from tfq_lowbit.wrappers.families import channel_axes
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
 
 
@@ -15,7 +15,7 @@ def LSQ(layer, weight_bits=4, activation_bits=4, signed=None, per_channel=True, 
     """Wrap a layer with learned step sizes for its kernel and its input.
 
     Args:
-        layer: a Conv2D, DepthwiseConv2D or Dense layer.
+        layer: a layer with a kernel, of a class in `FAMILIES`.
         weight_bits: width of the kernel, 2 to 8.
         activation_bits: width of the input, 2 to 8.
         signed: whether the input has negative values; None lets the first batch decide.
@@ -45,7 +45,7 @@ def PACT(layer, weight_bits=4, activation_bits=4, signed=None, **kwargs):  # noq
     """Wrap a layer as the PACT paper does: DoReFa weights, a learned clipping value for the input.
 
     Args:
-        layer: a Conv2D, DepthwiseConv2D or Dense layer.
+        layer: a layer with a kernel, of a class in `FAMILIES`.
         weight_bits: width of the kernel, 2 to 8.
         activation_bits: width of the input, 2 to 8.
         signed: whether the input has negative values; None lets the first batch decide.
@@ -96,7 +96,7 @@ def Binarize(layer, scheme="bi_real", per_channel=True, **kwargs):  # noqa: N802
         See the quantizers: `SteSign`, `XNOR`, `ApproxSign`, `IRNet`, `AdaBin`, `RSign`.
     """
     row = binary_scheme(scheme)
-    axis = require_family(layer).channel_axes if per_channel else None
+    axis = channel_axes(layer) if per_channel else None
     return BinaryWrapper(
         layer,
         kernel_quantizer(row.weight_quantizer, 1, axis),
@@ -106,7 +106,7 @@ def Binarize(layer, scheme="bi_real", per_channel=True, **kwargs):  # noqa: N802
 
 
 def _wrap(layer, weights, activations, weight_bits, activation_bits, signed, per_channel, kwargs):
-    axis = require_family(layer).channel_axes if per_channel else None
+    axis = channel_axes(layer) if per_channel else None
     return QuantizeWrapper(
         layer,
         kernel_quantizer=kernel_quantizer(weights, weight_bits, axis),

@@ -1,32 +1,39 @@
 """Lowering of layers with a kernel."""
 
-import keras
 import numpy as np
 
-from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
+from tfq_lowbit.export.layers.kernel_forms import kernel_form
+from tfq_lowbit.export.operators import Pad
+from tfq_lowbit.export.pending_kernel import PendingKernel
+from tfq_lowbit.export.views import PendingView, view
 from tfq_lowbit.model import clamp_of
+from tfq_lowbit.wrappers import channel_shape
 
 
 def lower_wrapper(lowering, node):
     """Lower a `QuantizeWrapper`: its codes, step sizes and bias in units of the accumulator."""
     wrapper, layer = node.layer, node.layer.layer
-    edge = node.data_inputs[0]
+    edge, shape = node.data_inputs[0], node.output.shape
     if wrapper.input_quantizer is not None:
         source = lowering.quantize(edge, None, f"{node.name}/input", wrapper.input_quantizer)
     else:
         source = lowering.codes(edge, f"layer {node.name!r}")
+    form = kernel_form(layer, wrapper.kernel_quantizer.num_bits, len(source.shape))
     encoded = wrapper.kernel_quantizer.encode(np.asarray(layer.kernel, np.float32))
     steps = np.asarray(wrapper.kernel_step_size())
-    bias = np.asarray(layer.bias, np.float32) if layer.use_bias else np.zeros_like(steps)
-    value = PendingKernel(
+    bias = np.zeros_like(steps)
+    if layer.bias is not None:
+        bias = np.broadcast_to(np.asarray(layer.bias, np.float32), channel_shape(layer)).ravel()
+    kernel = PendingKernel(
         node.name,
-        node.output.shape,
-        _kernel_spec(wrapper),
-        source,
-        np.asarray(encoded.codes),
+        form.view_output(shape),
+        form.spec,
+        _operand(lowering.emitter, node.name, source, form),
+        form.to_operator(np.asarray(encoded.codes)),
         steps,
         bias,
     )
+    value = kernel if kernel.shape == shape else PendingView(node.name, shape, kernel)
     value.clamp(clamp_of(layer))
     lowering.values[node.output] = value
     if wrapper.output_quantizer is not None:
@@ -34,15 +41,12 @@ def lower_wrapper(lowering, node):
         lowering.quantize(node.output, node.output, name, wrapper.output_quantizer)
 
 
-def _kernel_spec(wrapper) -> KernelSpec:
-    layer, num_bits = wrapper.layer, wrapper.kernel_quantizer.num_bits
-    if isinstance(layer, keras.layers.Dense):
-        return KernelSpec("FULLY_CONNECTED", num_bits=num_bits)
-    is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    return KernelSpec(
-        "DEPTHWISE_CONV_2D" if is_depthwise else "CONV_2D",
-        tuple(layer.strides),
-        tuple(layer.dilation_rate),
-        layer.padding.upper(),
-        num_bits,
-    )
+def _operand(emitter, name, source, form):
+    """Return the input of a layer as its operator takes it."""
+    source = view(emitter, name, source, form.view_input(source.shape))
+    if not form.padding_before:
+        return source
+    batch, height, width, channels = source.shape
+    shape = (batch, height, width + form.padding_before, channels)
+    padded = emitter.tensor(f"{name}/padded", shape, source.grid)
+    return emitter.add(Pad(name, source, padded, ((0, 0), (form.padding_before, 0))))

@@ -26,6 +26,7 @@ from tfq_lowbit.export.operators.pooling import AveragePool, MaxPool, Mean
 from tfq_lowbit.export.operators.prelu import Prelu
 from tfq_lowbit.export.operators.shape import Concatenation, Pad, Reshape, Slice
 from tfq_lowbit.export.operators.transforms import ToCodes, ToSigns
+from tfq_lowbit.export.operators.transposed import TransposeConv
 
 __all__ = [
     "Add",
@@ -56,4 +57,5 @@ __all__ = [
     "Softmax",
     "ToCodes",
     "ToSigns",
+    "TransposeConv",
 ]

@@ -1,0 +1,116 @@
+"""Layers that are taken apart before they are quantized."""
+
+import keras
+import numpy as np
+import pytest
+
+import tfq_lowbit as tfq
+from tests.networks import images, randomize
+from tfq_lowbit.model.decomposition import decompose_layers
+from tfq_lowbit.model.graph import read_graph
+
+layers = keras.layers
+
+# Name: (layer, input shape, names of the parts).
+TABLE = {
+    "separable": (
+        lambda: layers.SeparableConv2D(
+            6, 3, strides=2, padding="same", depth_multiplier=2, activation="relu", name="mine"
+        ),
+        (7, 8, 3),
+        ["depthwise", "pointwise"],
+    ),
+    "separable dilated, without bias": (
+        lambda: layers.SeparableConv2D(6, 2, dilation_rate=2, use_bias=False, name="mine"),
+        (7, 8, 3),
+        ["depthwise", "pointwise"],
+    ),
+    "separable of a sequence": (
+        lambda: layers.SeparableConv1D(6, 3, padding="same", name="mine"),
+        (9, 4),
+        ["depthwise", "pointwise"],
+    ),
+}
+each = pytest.mark.parametrize("name", TABLE)
+
+
+def model_of(name):
+    make, shape, _ = TABLE[name]
+    inputs = keras.Input(shape)
+    model = keras.Model(inputs, layers.Flatten(name="flat")(make()(inputs)))
+    for variable in model.weights:
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape))
+    return model
+
+
+@each
+def test_the_parts_compute_what_the_layer_does(name):
+    model = model_of(name)
+    graph = read_graph(model)
+    decompose_layers(graph)
+    assert [node.name for node in graph.nodes] == [
+        *(f"mine_{part}" for part in TABLE[name][2]),
+        "flat",
+    ]
+    data = images(model, 4)
+    found = graph.run([data], lambda node, args, kwargs: node.layer(*args, **kwargs))
+    np.testing.assert_allclose(found[0], model(data), rtol=1e-4, atol=1e-4)
+
+
+@each
+def test_the_float_model_stays_as_it_is(name):
+    model = model_of(name)
+    before = model.get_weights()
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(), images(model, 16))
+    for weight in qmodel.weights:
+        weight.assign(0.5 * weight)
+    assert type(model.get_layer("mine")) is type(TABLE[name][0]())
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@each
+def test_the_quantized_model_is_saved_and_loaded(name, tmp_path):
+    model = model_of(name)
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(), images(model, 16))
+    qmodel.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    data = images(model, 4)
+    np.testing.assert_array_equal(loaded(data), qmodel(data))
+
+
+def test_an_override_names_the_layer_or_a_part():
+    model = model_of("separable")
+    recipe = tfq.Recipe.lsq(4, 4, first_last_bits=None)
+    recipe = recipe.override("mine", weight_bits=3).override("mine_pointwise", weight_bits=5)
+    qmodel = tfq.quantize_model(model, recipe)
+    bits = {
+        part: qmodel.get_layer(f"mine_{part}").kernel_quantizer.num_bits
+        for part in ("depthwise", "pointwise")
+    }
+    assert bits == {"depthwise": 3, "pointwise": 5}
+
+
+def test_a_shared_layer_stays_shared():
+    inputs = keras.Input((7, 8, 3))
+    separable = layers.SeparableConv2D(3, 3, padding="same", name="mine")
+    model = randomize(keras.Model(inputs, separable(layers.ReLU()(separable(inputs)))))
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(), images(model, 16))
+    wrapped = [layer.name for layer in qmodel.layers if isinstance(layer, tfq.QuantizeWrapper)]
+    assert wrapped == ["mine_depthwise", "mine_pointwise"]
+
+
+def test_a_frozen_layer_has_frozen_parts_and_keeps_its_regularizers():
+    model = model_of("separable")
+    model.get_layer("mine").trainable = False
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq())
+    assert not qmodel.get_layer("mine_depthwise").trainable_variables
+    inputs = keras.Input((7, 8, 3))
+    layer = layers.SeparableConv2D(
+        4, 3, depthwise_regularizer="l2", pointwise_constraint="non_neg", name="mine"
+    )
+    model = keras.Model(inputs, layer(inputs))
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq())
+    np.testing.assert_allclose(qmodel.losses, model.losses, rtol=1e-6)
+    constraint = qmodel.get_layer("mine_pointwise").layer.kernel.constraint
+    assert type(constraint) is keras.constraints.NonNeg

@@ -1,0 +1,110 @@
+"""Shipped equals trained, for layers that become other operators than their own.
+
+Sequences as images of height 1, several axes as one, and layers that are taken apart.
+"""
+
+import keras
+import pytest
+
+from tests.networks import images, randomize
+from tests.promise import check_promise
+from tests.test_fidelity import chain, rows
+from tfq_lowbit import Recipe, quantize_model
+
+layers = keras.layers
+
+
+def sequence(length=20, channels=5):
+    return keras.Input((length, channels))
+
+
+def image(channels=5, size=9):
+    return keras.Input((size, size + 1, channels))
+
+
+NETS = {
+    "convolutions of sequences": lambda: chain(
+        layers.Conv1D(8, 3, padding="causal", activation="relu"),
+        layers.Conv1D(6, 5, strides=2, padding="same", use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Conv1D(4, 2, dilation_rate=3, activation="relu6"),
+        layers.Dense(4),
+        inputs=sequence(),
+    ),
+    "dilated and grouped of sequences": lambda: chain(
+        layers.Conv1D(6, 3, padding="causal", dilation_rate=2),
+        layers.Conv1D(8, 3, groups=2),
+        layers.Conv1D(4, 3, strides=2, padding="same"),
+        inputs=sequence(),
+    ),
+    "depthwise of sequences": lambda: chain(
+        layers.DepthwiseConv1D(3, strides=2, depth_multiplier=2, padding="same", activation="relu"),
+        layers.DepthwiseConv1D(3, dilation_rate=2),
+        layers.BatchNormalization(),
+        layers.Conv1D(4, 1),
+        inputs=sequence(),
+    ),
+    "separable of sequences": lambda: chain(
+        layers.SeparableConv1D(8, 3, strides=2, padding="same", activation="relu"),
+        layers.SeparableConv1D(4, 3, depth_multiplier=2),
+        inputs=sequence(),
+    ),
+    "separable": lambda: chain(
+        layers.SeparableConv2D(8, 3, strides=2, padding="same", activation="relu6"),
+        layers.SeparableConv2D(4, 3, depth_multiplier=2, use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        inputs=image(),
+    ),
+    "transposed": lambda: chain(
+        layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu", use_bias=False),
+        layers.Conv2DTranspose(6, (3, 2), strides=(1, 3), activation="relu6"),
+        layers.Conv2DTranspose(4, (2, 4), strides=2, padding="same", use_bias=False),
+        layers.BatchNormalization(),
+        layers.Conv2D(3, 1),
+        inputs=image(size=4),
+    ),
+    "transposed of sequences": lambda: chain(
+        layers.Conv1DTranspose(8, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv1DTranspose(6, 2, strides=3),
+        layers.Conv1D(3, 1),
+        inputs=sequence(11),
+    ),
+    "dense over several axes": lambda: chain(
+        layers.EinsumDense("abc,cde->abde", (7, 3, 4), bias_axes="e"),
+        layers.BatchNormalization(),
+        layers.EinsumDense("abde,edf->abf", (7, 5), activation="relu"),
+        layers.EinsumDense("...x,xy->...y", 4, bias_axes="y"),
+        layers.BatchNormalization(),
+        layers.EinsumDense("abc,bcd->ad", 4),
+        inputs=sequence(7),
+    ),
+}
+RECIPES = {
+    "W4A4": Recipe.lsq(4, 4, first_last_bits=None),
+    "W8A8": Recipe.lsq(8, 8),
+    "W2A8": Recipe.lsq(2, 8, first_last_bits=None),
+}
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("recipe", rows(RECIPES, ["W4A4"]))
+def test_a_layer_ships_what_was_trained(net, recipe):
+    model = randomize(NETS[net]())
+    quantized = quantize_model(model, RECIPES[recipe], images(model, 64))
+    check_promise(quantized, images(model, 64, seed=1))
+
+
+@pytest.mark.parametrize("custom_ops", ["binary", "lowbit"])
+def test_a_convolution_of_a_sequence_runs_on_bits(custom_ops):
+    recipe = Recipe.lsq(2, 2, first_last_bits=None)
+    net = chain(
+        layers.Conv1D(8, 3, activation="relu"),
+        layers.Conv1D(6, 3, padding="causal", activation="relu"),
+        layers.Conv1DTranspose(6, 3, activation="relu"),
+        layers.Conv1D(4, 3, padding="same"),
+        inputs=sequence(channels=8),
+    )
+    quantized = quantize_model(randomize(net), recipe, images(net, 64))
+    check_promise(quantized, images(net, 64, seed=1), custom_ops=custom_ops)

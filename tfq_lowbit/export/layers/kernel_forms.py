@@ -1,0 +1,125 @@
+"""Which integer operator each layer with a kernel becomes, and how it sees input and kernel.
+
+Integer runtimes have kernels for images and for matrices only: a layer on sequences is one on
+images of height 1, and a dense layer over several axes one over their product.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfq_lowbit.export.pending_kernel import KernelSpec
+from tfq_lowbit.wrappers import parse_equation
+
+
+def _same(shape):
+    return shape
+
+
+def _as_image(shape):
+    """Return the shape of a sequence as that of an image of height 1."""
+    return (shape[0], 1, *shape[1:])
+
+
+@dataclass
+class KernelForm:
+    """How a layer looks to the operator that computes it.
+
+    Attributes:
+        spec: the operator and its geometry.
+        view_input: from the shape of the layer's input to that of the operator's.
+        view_output: from the shape of the layer's output to that of the operator's.
+        to_operator: from the layer's kernel to the operator's, output channels last (for a
+            depthwise kernel, inputs and multiplier last).
+        padding_before: zeros before the first step of a sequence.
+    """
+
+    spec: KernelSpec
+    view_input: Callable = _same
+    view_output: Callable = _same
+    to_operator: Callable = np.asarray
+    padding_before: int = 0
+
+
+def kernel_form(layer, num_bits, input_rank) -> KernelForm:
+    """Return the form of a built layer.
+
+    Args:
+        layer: of a class in `FAMILIES`.
+        num_bits: width of the codes of its kernel.
+        input_rank: number of axes of its input.
+    """
+    return _FORMS[type(layer)](layer, num_bits, input_rank)
+
+
+def _dense(layer, num_bits, rank):
+    del layer, rank
+    return KernelForm(KernelSpec("FULLY_CONNECTED", num_bits=num_bits))
+
+
+def _einsum_dense(layer, num_bits, rank):
+    equation, shape = parse_equation(layer.equation), layer.kernel.shape
+
+    def join(count):
+        """Return the function that joins the last `count` axes of a shape."""
+        return lambda whole: (*whole[: len(whole) - count], math.prod(whole[len(whole) - count :]))
+
+    spec = KernelSpec(
+        "FULLY_CONNECTED",
+        num_bits=num_bits,
+        to_layer=lambda matrix: equation.from_matrix(matrix, shape),
+    )
+    return KernelForm(
+        spec, join(equation.num_inputs), join(equation.num_outputs), equation.to_matrix
+    )
+
+
+def _conv(operator, is_transposed=False):
+    """Return the form of convolutions, of sequences and of images."""
+
+    def make(layer, num_bits, rank):
+        sizes: Any = (layer.strides, layer.dilation_rate, layer.kernel_size)
+        strides, dilation, window = (tuple(size) for size in sizes)
+        padding, before, is_sequence = layer.padding, 0, rank == 3
+        if padding == "causal":
+            padding, before = "valid", dilation[0] * (window[0] - 1)
+        if is_sequence:
+            # TensorFlow's depthwise convolution takes equal strides; a height of 1 has no second.
+            height = strides[0] if operator == "DEPTHWISE_CONV_2D" else 1
+            strides, dilation, window = (height, *strides), (1, *dilation), (1, *window)
+
+        # A kernel within its stride is not delegated, and then rounds twice: zeros make it larger.
+        missing = [max(stride - size, 0) for stride, size in zip(strides, window, strict=True)]
+        missing = missing if is_transposed else [0, 0]
+
+        def to_operator(kernel):
+            kernel = kernel[None] if is_sequence else kernel
+            kernel = np.swapaxes(kernel, 2, 3) if is_transposed else kernel
+            return np.pad(kernel, [*((0, count) for count in missing), (0, 0), (0, 0)])
+
+        def to_layer(codes):
+            codes = codes[: window[0], : window[1]]
+            codes = np.swapaxes(codes, 2, 3) if is_transposed else codes
+            return codes[0] if is_sequence else codes
+
+        spec = KernelSpec(operator, strides, dilation, padding.upper(), num_bits, to_layer)
+        view = _as_image if is_sequence else _same
+        return KernelForm(spec, view, view, to_operator, before)
+
+    return make
+
+
+_FORMS = {
+    keras.layers.Conv1D: _conv("CONV_2D"),
+    keras.layers.Conv2D: _conv("CONV_2D"),
+    keras.layers.Conv1DTranspose: _conv("TRANSPOSE_CONV", is_transposed=True),
+    keras.layers.Conv2DTranspose: _conv("TRANSPOSE_CONV", is_transposed=True),
+    keras.layers.Dense: _dense,
+    keras.layers.DepthwiseConv1D: _conv("DEPTHWISE_CONV_2D"),
+    keras.layers.DepthwiseConv2D: _conv("DEPTHWISE_CONV_2D"),
+    keras.layers.EinsumDense: _einsum_dense,
+}
