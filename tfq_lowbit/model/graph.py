@@ -53,11 +53,6 @@ class Node:
         self.path = self.path or self.name
 
     @property
-    def paths(self) -> list[str]:
-        """The paths by which a recipe may name the call."""
-        return [self.path, self.origin] if self.origin else [self.path]
-
-    @property
     def inputs(self) -> list[Edge]:
         """All edges among the arguments."""
         return [leaf for leaf in keras.tree.flatten((self.args, self.kwargs)) if is_edge(leaf)]

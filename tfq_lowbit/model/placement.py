@@ -39,7 +39,9 @@ class Placement:
         _split_softmax(self.graph)
         _split_sums(self.graph)
         self.roles = {node: find_rule(node.layer).role for node in self.graph.nodes}
-        self.recipe.check_overrides(path for node in self.graph.nodes for path in node.paths)
+        self.recipe.check_overrides(
+            path for node in self.graph.nodes for path in (node.path, node.origin) if path
+        )
         self.settings = _resolve_settings(self.graph, self.recipe, self.roles)
         self._uses: dict[Edge, list[Node]] = {}
         for node in self.graph.nodes:
@@ -246,7 +248,8 @@ def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
     # A shared layer has one kernel: it is an end where any of its calls is.
     ends = {id(node.layer) for node in kernels if not behind[node] or node not in not_last}
     settings = {
-        node: recipe.settings(*node.paths, is_end=id(node.layer) in ends) for node in graph.nodes
+        node: recipe.settings(node.path, id(node.layer) in ends, node.origin)
+        for node in graph.nodes
     }
     for node in kernels:
         # A depthwise kernel of one bit has too few weights to be of use, and no binary form.

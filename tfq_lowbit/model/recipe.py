@@ -179,18 +179,19 @@ class Recipe:
         """
         return dataclasses.replace(self, overrides=(*self.overrides, (pattern, settings)))
 
-    def settings(self, *paths, is_end=False) -> LayerSettings:
-        """Return the settings of a layer.
+    def settings(self, path, is_end=False, origin="") -> LayerSettings:
+        """Return the settings of the layer at `path`.
 
         Args:
-            paths: path of the layer, `name` or `block/name`, and others that it goes by.
+            path: path of the layer, `name` or `block/name`.
             is_end: whether it is a first or last layer with a kernel.
+            origin: path of the layer that it is a part of, to which overrides apply as well.
         """
         settings = {name: getattr(self, name) for name in SETTINGS}
         if is_end and self.first_last_bits is not None:
             settings["weight_bits"] = settings["activation_bits"] = self.first_last_bits
         for pattern, changes in self.overrides:
-            if any(re.fullmatch(pattern, path) for path in paths):
+            if re.fullmatch(pattern, path) or (origin and re.fullmatch(pattern, origin)):
                 settings.update(changes)
         return LayerSettings(**settings)
 
