@@ -14,6 +14,7 @@ BENCHMARKS ?= training_step export_time file_size bgemm binary_convolution binar
 
 BIN := .venv/bin
 STAMP := .venv/.setup-done
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable
 
 export KERAS_BACKEND ?= tensorflow
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -24,7 +25,7 @@ setup: native
 
 $(STAMP): pyproject.toml setup.py
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,report]'
+	$(PIP) '.[test,report,ethos-u,tflm]' || $(PIP) '.[test,report]'  # the two have no wheels for some machines
 	scripts/install-dataset
 	scripts/install-googletest
 	touch $@

@@ -59,7 +59,7 @@ def check_shipped(model, data, num_evaluated=4, **options):
         The `Fidelity`, by layer.
     """
     program = lower(model, **options)
-    content = write_tflite(program, TARGETS["litert"])
+    content = write_tflite(program, TARGETS[program.options["target"]])
     fidelity = verify_program(model, program, content, data, per_layer=True)
     assert fidelity.is_exact, fidelity
     fed = [values[:num_evaluated] for values in as_fed(program, data)]

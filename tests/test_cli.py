@@ -178,6 +178,15 @@ def test_summary_benchmark_and_inspect_print(capsys, files):
     assert "FULLY_CONNECTED" in shown and "input: features FLOAT32" in shown
 
 
+def test_check_prints_what_a_target_refuses_and_fails_where_it_does(capsys, files):
+    assert call("check", files / "m.tflite") == 0
+    assert "operators are taken" in capsys.readouterr().out
+    assert call("check", files / "m.tflite", "--target", "edgetpu", "--norun_tools") == 1
+    assert "Export with output_type='int8'." in capsys.readouterr().out
+    assert call("check", files / "m.tflite", "--target", "toaster") == 1
+    assert "'edgetpu'" in capsys.readouterr().err
+
+
 def test_data_that_are_no_array_are_refused(capsys, files, tmp_path):
     path = tmp_path / "x.npy"
     path.write_bytes(b"not an array")

@@ -46,6 +46,7 @@ ONLY_IN_TFMOT = ("tensorflow_model_optimization", "tf_keras")
 PUBLIC_NAMES = {
     "Binarize",
     "BinaryWrapper",
+    "CheckReport",
     "ExportReport",
     "Fidelity",
     "FoldedBatchNormalization",
@@ -61,6 +62,8 @@ PUBLIC_NAMES = {
     "SnapToGrid",
     "benchmark",
     "calibrate",
+    "check",
+    "compile_with_vela",
     "delegate_path",
     "export_tflite",
     "integer_weights",

@@ -12,6 +12,7 @@ from tfq_lowbit.export import (
 from tfq_lowbit.model import Recipe, calibrate, quantize_model, summary
 from tfq_lowbit.native import delegate_path
 from tfq_lowbit.runtime import Interpreter, benchmark
+from tfq_lowbit.targets import CheckReport, check, compile_with_vela
 from tfq_lowbit.wrappers import (
     LSQ,
     PACT,
@@ -31,6 +32,7 @@ __all__ = [
     "PACT",
     "BinaryWrapper",
     "Binarize",
+    "CheckReport",
     "ExportReport",
     "Fidelity",
     "FoldedBatchNormalization",
@@ -44,6 +46,8 @@ __all__ = [
     "SnapToGrid",
     "benchmark",
     "calibrate",
+    "check",
+    "compile_with_vela",
     "delegate_path",
     "export_tflite",
     "integer_weights",

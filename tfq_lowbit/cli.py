@@ -169,14 +169,14 @@ def _summary(values, source):
 
 
 def _export_flags(values):
-    flags.DEFINE_string("target", "litert", "The runtime the file is for.", flag_values=values)
+    _target_flag(values, "The runtime the file is for")
     flags.DEFINE_enum("prefer", "size", ["size", "speed"], "size or speed.", flag_values=values)
     for side in ("input", "output"):
         flags.DEFINE_enum(
             f"{side}_type",
-            "float32",
+            None,
             ["float32", "int8"],
-            f"Type of the file's {side}s, float32 or int8.",
+            f"Type of the file's {side}s, float32 or int8; the target's own where not given.",
             flag_values=values,
         )
     flags.DEFINE_enum(
@@ -204,6 +204,27 @@ def _export(values, source, target):
             custom_ops=values.custom_ops,
         )
     )
+
+
+def _target_flag(values, text):
+    flags.DEFINE_string(
+        "target", "litert", f"{text}: litert, edgetpu, ethos-u or tflm.", flag_values=values
+    )
+
+
+def _check_flags(values):
+    _target_flag(values, "The runtime to check for")
+    flags.DEFINE_boolean(
+        "run_tools", True, "Also run Vela or tflite-micro where installed.", flag_values=values
+    )
+
+
+def _check(values, path):
+    import tfq_lowbit as tfq
+
+    report = tfq.check(path, values.target, values.run_tools)
+    print(report)
+    return SUCCESS if report.is_clean else FAILURE
 
 
 def _verify_flags(values):
@@ -302,6 +323,12 @@ COMMANDS = {
         "Compare a quantized model and its file on the same inputs.",
         _verify_flags,
         _verify,
+    ),
+    "check": Command(
+        ("FILE.tflite",),
+        "Say of each operator of any file whether a target takes it, and how to mend it.",
+        _check_flags,
+        _check,
     ),
     "benchmark": Command(
         ("FILE.tflite",), "Time a file in LiteRT on this machine.", _benchmark_flags, _benchmark

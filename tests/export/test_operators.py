@@ -60,11 +60,11 @@ def spatial(source, window, strides=(1, 1), dilation=(1, 1), padding="VALID"):
     return [out_size(*axis, padding) for axis in axes]
 
 
-def weights(draw, shape, axis, source, kind="INT8", bias=2000):
-    """Returns filter and bias constants, one scale a channel."""
+def weights(draw, shape, axis, source, kind="INT8", bias=2000, single=False):
+    """Returns filter and bias constants, one scale a channel or for all of them."""
     limit, channels = CODE_RANGES[kind], shape[axis]
     codes = draw.random.integers(-limit, limit + 1, shape).astype(np.int8)
-    scales = np.array([draw.scale(0.02) for _ in range(channels)], np.float32)
+    scales = np.array([draw.scale(0.02) for _ in range(1 if single else channels)], np.float32)
     biases = draw.random.integers(-bias, bias + 1, channels).astype(np.int32)
     return (
         Constant("filter", codes, kind, scales, axis=axis),
@@ -74,7 +74,7 @@ def weights(draw, shape, axis, source, kind="INT8", bias=2000):
 
 def output_of(draw, shape, source, filter, multiplier=None, zero_point=None):
     """Returns an output whose scale suits the accumulator, or a given largest multiplier."""
-    depth = filter.values.size // len(filter.scales)
+    depth = filter.values.size // shape[-1]
     step = float(source.grid.scale * filter.scales.max())
     about = step * 0.5 * CODE_RANGES[filter.type] * math.sqrt(depth)
     if multiplier is not None:
@@ -84,11 +84,13 @@ def output_of(draw, shape, source, filter, multiplier=None, zero_point=None):
     return Tensor("output", (None, *shape), grid)
 
 
-def conv(channels, size=(3, 3), image=(7, 6, 5), activation="NONE", groups=1, zero=None, **options):
+def conv(channels, size=(3, 3), image=(7, 6, 5), groups=1, zero=None, kind="INT8", **options):
+    activation = options.pop("activation", "NONE")
+
     def make(draw):
         source = draw.tensor(*image, zero_point=zero)
         shape = (channels, *size, image[2] // groups)
-        filter, bias = weights(draw, shape, 0, source)
+        filter, bias = weights(draw, shape, 0, source, kind)
         shape = (*spatial(image[:2], size, **options), channels)
         output = output_of(draw, shape, source, filter, zero_point=zero)
         return operators.Conv2D("layer", source, filter, bias, output, activation, **options)
@@ -96,11 +98,13 @@ def conv(channels, size=(3, 3), image=(7, 6, 5), activation="NONE", groups=1, ze
     return make
 
 
-def depthwise(multiplier=1, size=(3, 3), image=(7, 6, 5), activation="NONE", zero=None, **options):
+def depthwise(multiplier=1, size=(3, 3), image=(7, 6, 5), zero=None, kind="INT8", **options):
+    activation = options.pop("activation", "NONE")
+
     def make(draw):
         source = draw.tensor(*image, zero_point=zero)
         channels = multiplier * image[2]
-        filter, bias = weights(draw, (1, *size, channels), 3, source)
+        filter, bias = weights(draw, (1, *size, channels), 3, source, kind)
         shape = (*spatial(image[:2], size, **options), channels)
         output = output_of(draw, shape, source, filter, zero_point=zero)
         return operators.DepthwiseConv2D(
@@ -127,10 +131,12 @@ def transposed(
     return make
 
 
-def dense(depth, channels, kind="INT8", before=(), activation="NONE", bias=2000, multiplier=None):
+def dense(depth, channels, kind="INT8", before=(), bias=2000, multiplier=None, **options):
+    single, activation = options.get("single", False), options.get("activation", "NONE")
+
     def make(draw):
         source = draw.tensor(*before, depth)
-        filter, biases = weights(draw, (channels, depth), 0, source, kind, bias)
+        filter, biases = weights(draw, (channels, depth), 0, source, kind, bias, single)
         output = output_of(draw, (*before, channels), source, filter, multiplier)
         return operators.FullyConnected("layer", source, filter, biases, output, activation)
 
@@ -278,6 +284,9 @@ TABLE = {
     "dense relu": dense(33, 9, activation="RELU"),
     "dense of a sequence": dense(7, 5, before=(4,)),
     "dense of an image": dense(8, 3, "INT4", before=(4, 5)),
+    "dense of one scale": dense(17, 6, single=True),
+    "dense of a sequence and one scale": dense(17, 6, before=(3,), single=True),
+    "dense int4 of one scale": dense(18, 6, "INT4", single=True),
     "dense int4": dense(34, 9, "INT4"),
     "dense int4 one channel": dense(10, 1, "INT4", before=(20,), activation="RELU"),
     "dense int2": dense(36, 9, "INT2"),

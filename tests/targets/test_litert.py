@@ -41,18 +41,53 @@ def test_sums_that_would_overflow_take_a_wider_container():
 
 
 def test_every_container_has_a_version_of_its_operator():
-    for table in (litert.CONTAINERS, litert.FAST_CONTAINERS):
-        for operator, containers in table.items():
-            for container in containers:
-                version, runtime = litert.find_version(operator, container)
-                assert version > 0
-                assert all(part.isdigit() for part in runtime.split("."))
+    for target in TARGETS.values():
+        for table in (target.CONTAINERS, target.FAST_CONTAINERS):
+            for operator, containers in table.items():
+                for container in containers:
+                    version, runtime = target.find_version(operator, container)
+                    assert version > 0
+                    assert all(part.isdigit() for part in runtime.split("."))
 
 
 def test_fast_containers_are_containers():
-    for operator, containers in litert.FAST_CONTAINERS.items():
-        assert set(containers) <= set(litert.CONTAINERS[operator])
+    for target in TARGETS.values():
+        for operator, containers in target.FAST_CONTAINERS.items():
+            assert set(containers) <= set(target.CONTAINERS[operator])
 
 
 def test_targets_are_named():
-    assert TARGETS == {"litert": litert}
+    assert {name: target.name for name, target in TARGETS.items()} == {
+        name: name for name in ("litert", "edgetpu", "ethos-u", "tflm")
+    }
+
+
+def test_a_target_has_the_tables_of_litert_where_it_has_none_of_its_own():
+    target = TARGETS["edgetpu"]
+    assert target.MAX_MULTIPLIER == litert.MAX_MULTIPLIER
+    assert target.IO_TYPES == ("int8",) != litert.IO_TYPES
+    assert target.HAS_FIXED_BATCH and not TARGETS["litert"].HAS_FIXED_BATCH
+    with pytest.raises(AttributeError, match="choose_containers"):
+        target.choose_containers("CONV_2D")
+
+
+# Target, operator, width of the codes, whether channels have scales of their own: stored type.
+TARGET_CHOICES = [
+    *[(name, CONV, 4, True, "INT8") for name in ("litert", "edgetpu", "ethos-u")],
+    *[(name, DENSE, 4, False, "INT8") for name in ("edgetpu", "ethos-u")],
+    *[("tflm", name, 4, True, "INT4") for name in (CONV, DEPTHWISE)],
+    *[("tflm", CONV, bits, True, "INT8") for bits in (5, 8)],
+    *[("tflm", DENSE, 4, False, "INT4"), ("tflm", DENSE, 4, True, "INT8")],
+    *[("tflm", DENSE, 2, False, "INT4"), ("litert", DENSE, 2, True, "INT2")],
+]
+
+
+@pytest.mark.parametrize(
+    ("target", "operator", "num_bits", "is_per_channel", "expected"), TARGET_CHOICES
+)
+def test_a_target_that_cannot_take_a_width_gets_the_next_wider_container(
+    target, operator, num_bits, is_per_channel, expected
+):
+    limit = LIMITS[num_bits]
+    facts = dict(depth=8, prefer="size", is_per_channel=is_per_channel)
+    assert TARGETS[target].choose_container(operator, -limit, limit, **facts) == expected

@@ -15,7 +15,7 @@ class Emitter:
 
     Attributes:
         program: what is built.
-        target: module of the target's tables.
+        target: the `Target`, for its tables.
         prefer: "size" or "speed".
         input_type: "float32" or "int8".
         custom_ops: "binary" or "lowbit".

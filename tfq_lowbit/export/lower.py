@@ -3,12 +3,11 @@
 from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.layers import LOWERINGS
 from tfq_lowbit.export.lowering import Lowering
-from tfq_lowbit.export.program import Program
+from tfq_lowbit.export.program import Program, is_custom
 from tfq_lowbit.model import read_graph
 from tfq_lowbit.targets import TARGETS
 from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper
 
-IO_TYPES = ("float32", "int8")
 CUSTOM_OPS = ("binary", "lowbit")
 # Under which names layers hold them.
 QUANTIZERS = ("quantizer", "kernel_quantizer", "input_quantizer", "output_quantizer")
@@ -18,8 +17,8 @@ def lower(
     model,
     target="litert",
     prefer="size",
-    input_type="float32",
-    output_type="float32",
+    input_type=None,
+    output_type=None,
     custom_ops="binary",
 ):
     """Lower a model with quantizers to integer operators.
@@ -28,8 +27,8 @@ def lower(
         model: a calibrated or trained model from `quantize_model`, or built with wrappers.
         target: name of the target, a key of `TARGETS`.
         prefer: "size" stores weights at their width, "speed" as the runtime is fastest.
-        input_type: "float32" or "int8".
-        output_type: "float32" or "int8".
+        input_type: "float32" or "int8", None for the target's first choice.
+        output_type: likewise.
         custom_ops: which layers run on bits: "binary", those that have no other form, or "lowbit",
             also binary and ternary kernels whose inputs have at most two bits.
 
@@ -41,9 +40,6 @@ def lower(
         ValueError: if an argument is unknown, a quantizer has no step size yet, or a layer or edge
             cannot be expressed in integers; the layer is named.
     """
-    for name, value in (("input_type", input_type), ("output_type", output_type)):
-        if value not in IO_TYPES:
-            raise ValueError(f"Argument `{name}` must be one of {IO_TYPES}. Received: {value!r}")
     if custom_ops not in CUSTOM_OPS:
         raise ValueError(
             f"Argument `custom_ops` must be one of {CUSTOM_OPS}. Received: {custom_ops!r}"
@@ -54,6 +50,9 @@ def lower(
         raise ValueError(
             f"Argument `target` must be one of {sorted(TARGETS)}. Received: {target!r}"
         )
+    tables = TARGETS[target]
+    input_type = _io_type("input_type", input_type, tables)
+    output_type = _io_type("output_type", output_type, tables)
     graph = read_graph(model)
     _check_shapes(graph)
     _check_quantized(graph)
@@ -66,8 +65,10 @@ def lower(
         custom_ops=custom_ops,
     )
     program = Program(graph.name, options=options)
-    emitter = Emitter(program, TARGETS[target], prefer, input_type, custom_ops)
-    return Lowering(graph, emitter).run(LOWERINGS, output_type)
+    emitter = Emitter(program, tables, prefer, input_type, custom_ops)
+    program = Lowering(graph, emitter).run(LOWERINGS, output_type)
+    _check_custom_operators(program, tables)
+    return program
 
 
 def quantizers_of(layer) -> list:
@@ -76,6 +77,29 @@ def quantizers_of(layer) -> list:
         return []
     found = (getattr(layer, name, None) for name in QUANTIZERS)
     return [quantizer for quantizer in found if quantizer is not None]
+
+
+def _io_type(argument, value, target):
+    """Return the type of inputs or outputs, the target's own where none is given."""
+    if value is None:
+        return target.IO_TYPES[0]
+    if value not in target.IO_TYPES:
+        taken = ", ".join(repr(each) for each in target.IO_TYPES)
+        raise ValueError(
+            f"Argument `{argument}` must be one of {taken} for target {target.name!r}. "
+            f"Received: {value!r}"
+        )
+    return value
+
+
+def _check_custom_operators(program, target):
+    layers = [each.name for each in program.operators if is_custom(each)]
+    if layers and not target.TAKES_CUSTOM_OPERATORS:
+        raise ValueError(
+            f"Layer {layers[0]!r} runs on bits, in a custom operator, which target "
+            f"{target.name!r} cannot load. Give it two bits or more, "
+            "recipe.override(layer, weight_bits=2), or export with target='litert'."
+        )
 
 
 def _check_shapes(graph):

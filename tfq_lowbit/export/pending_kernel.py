@@ -1,5 +1,6 @@
 """The accumulator of a convolution or dense layer, until a quantizer gives it a grid."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from tfq_lowbit.export.operators import (
     Conv2D,
     DepthwiseConv2D,
     FullyConnected,
+    Reshape,
     TransposeConv,
 )
 from tfq_lowbit.export.pending import ClampedPending
@@ -49,6 +51,7 @@ class IntegerWeights:
         input_scale: float32 scale of the layer's input.
         input_zero_point: int8 code of 0 of the layer's input.
         gathers_windows: whether a convolution is stored as a matrix product of its windows.
+        is_one_pixel: whether a dense layer is stored as a convolution of one pixel.
     """
 
     codes: np.ndarray
@@ -59,6 +62,7 @@ class IntegerWeights:
     input_scale: float
     input_zero_point: int
     gathers_windows: bool = False
+    is_one_pixel: bool = False
 
 
 @dataclass(eq=False)
@@ -134,6 +138,8 @@ class PendingKernel(ClampedPending):
         self._bias = self._bias + np.asarray(round_bias(bias, unit))
 
     def _emit(self, emitter, grid):
+        if self._is_to_be_convolution(emitter.target):
+            return self._emit_convolution(emitter, grid)
         codes, scales, bias = self._floored(grid)
         self._check_multipliers(scales, grid, emitter.target.MAX_MULTIPLIER)
         reason = why_not_lowbit(self.spec, codes, self.source.grid)
@@ -168,10 +174,12 @@ class PendingKernel(ClampedPending):
 
     def _operator(self, emitter, codes, scales, bias):
         """Return `(output, activation) -> operator`, the stored type, and if it has windows."""
-        facts = self._facts(codes, bias, emitter)
+        facts = self._facts(codes, scales, bias, emitter)
         operator, source, layout = self._choose_operator(emitter, codes, facts)
         stored_as = emitter.target.choose_container(operator, **facts)
         axis = 3 if operator == "DEPTHWISE_CONV_2D" else 0
+        if emitter.target.SINGLE_SCALE and operator == "FULLY_CONNECTED" and _is_single(scales):
+            scales = scales[:1]
         bias_scales = (self.source.grid.scale * scales).astype(np.float32)
         arguments = dict(
             name=self.name,
@@ -204,7 +212,40 @@ class PendingKernel(ClampedPending):
             gathers_windows,
         )
 
-    def _facts(self, codes, bias, emitter):
+    def _is_to_be_convolution(self, target):
+        """Whether the target takes a dense layer of this kind only as a 1x1 convolution."""
+        if self.spec.operator != "FULLY_CONNECTED":
+            return False
+        is_vector = np.prod(self.shape[1:-1]) == 1
+        needs_single = ("FULLY_CONNECTED", "INT8") in target.SINGLE_SCALE
+        return (needs_single and not _is_single(self._scales)) or (
+            target.DENSE_IS_ONE_VECTOR and not is_vector
+        )
+
+    def _emit_convolution(self, emitter, grid):
+        """Emit a dense layer as a convolution of one pixel, which has a scale for each channel."""
+
+        def reshaped(source, shape, label):
+            if source.shape == shape:
+                return source
+            output = emitter.tensor(f"{self.name}{label}", shape, source.grid)
+            return emitter.add(Reshape(self.name, source, output))
+
+        batch, *positions, channels = self.shape
+        image = (batch, int(np.prod(positions)), 1)
+        layer = copy.copy(self)
+        layer.spec = KernelSpec(
+            "CONV_2D",
+            num_bits=self.spec.num_bits,
+            to_layer=lambda codes: self.spec.to_layer(codes.reshape(self._layout)),
+        )
+        layer.source = reshaped(self.source, (*image, self._layout[0]), "/image")
+        layer.shape, layer._layout = (*image, channels), (1, 1, *self._layout)
+        output = reshaped(layer._emit(emitter, grid), self.shape, "/vectors")
+        emitter.program.weights[self.name].is_one_pixel = True
+        return output
+
+    def _facts(self, codes, scales, bias, emitter):
         """Return what decides the container of the codes."""
         reached = np.abs(codes).sum(axis=0) * _widest(self.source.grid)
         sums = reached + np.abs(bias.astype(np.int64))
@@ -220,6 +261,7 @@ class PendingKernel(ClampedPending):
             depth=len(codes),
             prefer=emitter.prefer,
             largest_sum=largest_sum,
+            is_per_channel=not _is_single(scales),
         )
 
     def _choose_operator(self, emitter, codes, facts):
@@ -259,7 +301,8 @@ class PendingKernel(ClampedPending):
         codes, scales = self._codes.copy(), self._scales.astype(np.float64)
         source = np.float64(self.source.grid.scale)
         floor = SMALLEST_MULTIPLIER * np.float64(grid.scale) / source
-        is_dead = (scales < floor) | ~codes.any(axis=0)
+        # A scale for all channels stays one, though some of them are dead.
+        is_dead = (scales < floor) | (~codes.any(axis=0) & ~_is_single(scales))
         codes[:, is_dead] = np.rint(codes[:, is_dead] * np.minimum(scales[is_dead] / floor, 1.0))
         scales = np.where(is_dead, floor, scales).astype(np.float32)
         unit = source * scales
@@ -273,6 +316,11 @@ class PendingKernel(ClampedPending):
     def _channels(self, codes):
         is_depthwise = self.spec.operator == "DEPTHWISE_CONV_2D"
         return codes.shape[-1] * (codes.shape[-2] if is_depthwise else 1)
+
+
+def _is_single(scales):
+    """Return whether all channels have the same scale."""
+    return np.all(scales == scales[0])
 
 
 def _widest(grid):

@@ -13,7 +13,7 @@ from tfq_lowbit.export.pending_kernel import IntegerWeights
 from tfq_lowbit.export.verify import verify_program
 from tfq_lowbit.export.writer import runtime_version, write_tflite
 from tfq_lowbit.native.delegate import DELEGATE
-from tfq_lowbit.targets import TARGETS
+from tfq_lowbit.targets import TARGETS, Finding, check
 
 RANDOM_SAMPLES = 4
 # What packed weights cost a convolution: benchmarks/packed_convolution.md.
@@ -30,7 +30,7 @@ class ExportedLayer:
         num_bits: width it was trained at.
         stored_as: type of the file.
         num_bytes: bytes of its weights in the file.
-        note: what the choice costs, "" where nothing.
+        note: what the choice costs, or what the target changed, "" where nothing.
         plain_reason: why it does not run on bits, "" where it does.
     """
 
@@ -56,6 +56,7 @@ class ExportReport:
         fidelity: the comparison of Keras, lowered graph and LiteRT.
         is_random_data: whether the comparison ran on random inputs.
         custom_operators: names of the custom operators in the file, which need the delegate.
+        findings: rules of the target that the file breaks; such operators run elsewhere.
     """
 
     path: str
@@ -66,6 +67,7 @@ class ExportReport:
     fidelity: Fidelity
     is_random_data: bool
     custom_operators: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __str__(self):
         lines = [
@@ -83,6 +85,7 @@ class ExportReport:
             plain = [layer for layer in self.layers if layer.plain_reason]
             lines.append("not on bits:" if plain else "every layer with weights runs on bits")
             lines += [f"  {layer.name}: {layer.plain_reason}" for layer in plain]
+        lines += [str(finding) for finding in self.findings]
         lines.append(str(self.fidelity) + (" (random inputs)" if self.is_random_data else ""))
         if not self.fidelity.is_exact:
             lines.append(
@@ -96,8 +99,8 @@ def export_tflite(
     path,
     target="litert",
     prefer="size",
-    input_type="float32",
-    output_type="float32",
+    input_type=None,
+    output_type=None,
     verify_data=None,
     custom_ops="binary",
 ) -> ExportReport:
@@ -111,11 +114,13 @@ def export_tflite(
     Args:
         model: a calibrated or trained model from `quantize_model`, or built with wrappers.
         path: where to write; an existing file is replaced.
-        target: "litert".
+        target: "litert", "edgetpu", "ethos-u" or "tflm". The file of each also runs in LiteRT, in
+            which it is verified, and the report says what its tables changed.
         prefer: "size" stores weights at their width (int2, int4, int8); "speed" stores a layer
             wider where the runtime is faster so. The codes are the same.
-        input_type: "float32", or "int8" to be fed codes.
-        output_type: "float32", or "int8" to return codes.
+        input_type: "float32", or "int8" to be fed codes; None takes "float32" for "litert" and
+            "int8" for the others ("edgetpu" and "ethos-u" have no other).
+        output_type: likewise, for what it returns.
         verify_data: inputs to compare Keras, the lowered graph and LiteRT on; None takes four
             random inputs.
         custom_ops: which layers become custom operators: "binary" takes the layers that have no
@@ -147,6 +152,7 @@ def export_tflite(
         fidelity,
         is_random,
         tuple(program.custom_operators),
+        check(content, target, run_tools=False).findings if target != "litert" else (),
     )
 
 
@@ -186,12 +192,23 @@ def _exported(program, tables):
             weights.num_bits,
             "packed bits" if is_on_bits else stored.type,
             -(-stored.values.size * tables.BITS[stored.type] // 8),
-            "" if is_on_bits else _note(operator, weights),
+            "" if is_on_bits else _note(operator, weights, tables),
             program.plain_layers.get(operator.name, ""),
         )
 
 
-def _note(operator, weights):
+def _note(operator, weights, target):
+    if weights.is_one_pixel:
+        return f"a 1x1 convolution: {target.name} takes dense layers of one vector and one scale"
+    is_wide = operator.filter.type == "INT8" and weights.num_bits <= target.BITS["INT4"]
+    if is_wide and target.name != "litert":
+        if (operator.code, "INT4") in target.SINGLE_SCALE and operator.filter.scales.size > 1:
+            return (
+                f"int8: {target.name} packs dense weights of one scale only, "
+                "Recipe(per_channel_dense=False)"
+            )
+        if "INT4" not in target.CONTAINERS[operator.code]:
+            return f"int8: {target.name} takes no packed weights"
     if weights.gathers_windows:
         return f"as windows: {WINDOW_COSTS[operator.filter.type]} the time of int8, prefer='speed'"
     return ""

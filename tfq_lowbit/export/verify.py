@@ -18,9 +18,11 @@ from tfq_lowbit.export.fidelity import (
 )
 from tfq_lowbit.export.lower import lower
 from tfq_lowbit.export.program import AnyTensor, FloatTensor, PackedTensor, Program, taken_by
+from tfq_lowbit.export.unpacking import unpack_filters
 from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, pack_model
 from tfq_lowbit.model import as_batches, read_graph
 from tfq_lowbit.native import load_delegate
+from tfq_lowbit.targets import TARGETS
 
 
 def verify(model, path, data, per_layer=False) -> Fidelity:
@@ -70,6 +72,7 @@ def verify_program(model, program, content, data, per_layer=False, argument="dat
     """
     graph = read_graph(model)
     fidelity = Fidelity()
+    content = unpack_filters(content, TARGETS[program.options["target"]].UNPACKED_TO_VERIFY)
     runtime = _Runtime(content, program)
     spied = _Runtime(_with_all_outputs(content), program) if per_layer else None
     coded = _coded_outputs(program)

@@ -16,6 +16,8 @@ from tfq_lowbit.export.program import (
     is_custom,
 )
 from tfq_lowbit.packing import pack_codes
+from tfq_lowbit.targets import check_view
+from tfq_lowbit.targets.reading import view_model
 
 # Where the file says how it was written, as JSON: the arguments of `lower`, and under `NEEDS_NAME`
 # the versions of the custom operators that it needs.
@@ -40,11 +42,15 @@ def write_tflite(program: Program, target) -> bytes:
 
     Args:
         program: the lowered model.
-        target: module of the target's tables, for operator versions.
+        target: the `Target`, for operator versions and whether the batch is fixed.
 
     Returns:
         A flatbuffer with one subgraph, one signature "serving_default", and the first runtime
         version that runs it as metadata.
+
+    Raises:
+        RuntimeError: if LiteRT would refuse an operator or compute it wrongly: a fault of the
+            lowering.
     """
     return _Writer(program, target).write()
 
@@ -97,6 +103,8 @@ class _Writer:
             self._metadata(METADATA_NAME, json.dumps(self._description()).encode()),
         ]
         model.buffers = self.buffers
+        for finding in check_view(view_model(model), "litert").errors:
+            raise RuntimeError(f"This file must not be written, please report it: {finding}")
         return pack_model(model)
 
     def _description(self):
@@ -166,7 +174,8 @@ class _Writer:
             written.type = schema.TensorType.INT8
             written.quantization = _quantization([tensor.grid.scale], tensor.grid.zero_point)
         written.shape = [size or 1 for size in shape]
-        written.shapeSignature = [-1 if size is None else size for size in shape]
+        if not self.target.HAS_FIXED_BATCH:
+            written.shapeSignature = [-1 if size is None else size for size in shape]
         return written
 
     def _constant(self, constant: Constant):

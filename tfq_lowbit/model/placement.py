@@ -248,7 +248,12 @@ def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
     # A shared layer has one kernel: it is an end where any of its calls is.
     ends = {id(node.layer) for node in kernels if not behind[node] or node not in not_last}
     settings = {
-        node: recipe.settings(node.path, id(node.layer) in ends, node.origin)
+        node: recipe.settings(
+            node.path,
+            id(node.layer) in ends,
+            node.origin,
+            isinstance(node.layer, (keras.layers.Dense, keras.layers.EinsumDense)),
+        )
         for node in graph.nodes
     }
     for node in kernels:

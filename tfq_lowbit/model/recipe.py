@@ -69,6 +69,8 @@ class Recipe:
             "xnor", "magnitude_aware", "ir_net" or "ada_bin".
         activation_quantizer: "lsq", "lsq_plus", "affine", "pact" or "dorefa".
         per_channel: one step size for each output channel of a kernel, where the scheme can.
+        per_channel_dense: False gives dense layers one step size all the same: the Edge TPU has
+            them so, and microcontrollers pack int4 weights of dense layers only so.
         weight_init: "lsq", "mse", "min_max", "percentile", or None for the scheme's own.
         activation_init: likewise.
         input_quantizer: what binarizes the input of layers whose kernel has one bit: "ste_sign",
@@ -95,6 +97,7 @@ class Recipe:
     weight_quantizer: str = "lsq"
     activation_quantizer: str = "lsq"
     per_channel: bool = True
+    per_channel_dense: bool = True
     weight_init: str | None = None
     activation_init: str | None = None
     input_quantizer: str | None = None
@@ -179,15 +182,18 @@ class Recipe:
         """
         return dataclasses.replace(self, overrides=(*self.overrides, (pattern, settings)))
 
-    def settings(self, path, is_end=False, origin="") -> LayerSettings:
+    def settings(self, path, is_end=False, origin="", is_dense=False) -> LayerSettings:
         """Return the settings of the layer at `path`.
 
         Args:
             path: path of the layer, `name` or `block/name`.
             is_end: whether it is a first or last layer with a kernel.
             origin: path of the layer that it is a part of, to which overrides apply as well.
+            is_dense: whether its kernel is a matrix.
         """
         settings = {name: getattr(self, name) for name in SETTINGS}
+        if is_dense:
+            settings["per_channel"] = self.per_channel and self.per_channel_dense
         if is_end and self.first_last_bits is not None:
             settings["weight_bits"] = settings["activation_bits"] = self.first_last_bits
         for pattern, changes in self.overrides:
@@ -316,8 +322,7 @@ def _checked(values, weights):
     for name in ("weight_init", "activation_init"):
         if values.get(name) is not None:
             get_rule(values[name])
-    if not isinstance(values.get("per_channel", True), bool):
-        raise ValueError(
-            f"Setting `per_channel` must be True or False. Received: {values['per_channel']!r}"
-        )
+    for name in ("per_channel", "per_channel_dense"):
+        if not isinstance(values.get(name, True), bool):
+            raise ValueError(f"Setting `{name}` must be True or False. Received: {values[name]!r}")
     return values

@@ -1,5 +1,6 @@
 """What LiteRT with its default resolver takes: containers of weights, versions of operators."""
 
+import sys
 from typing import NamedTuple
 
 # The codes that each stored type holds, narrowest first.
@@ -22,6 +23,19 @@ FAST_CONTAINERS = {
     "FULLY_CONNECTED": ("INT4", "INT8"),
     "TRANSPOSE_CONV": ("INT8",),
 }
+# Types of an operator's weights that come with one scale for all channels only.
+SINGLE_SCALE: frozenset = frozenset()
+# Operators whose filters verification unpacks, because LiteRT's own kernels round them twice.
+UNPACKED_TO_VERIFY: frozenset = frozenset()
+# Types of inputs and outputs, the default first.
+IO_TYPES = ("float32", "int8")
+# Whether the number of images is fixed to one, in place of left free.
+HAS_FIXED_BATCH = False
+# Whether FULLY_CONNECTED makes one vector only, and a 1x1 convolution has to make several.
+DENSE_IS_ONE_VECTOR = False
+# Whether it loads custom operators from a library.
+TAKES_CUSTOM_OPERATORS = True
+
 # XNNPACK's packed fully connected kernels need whole bytes in each row of the filter.
 DEPTH_MULTIPLES = {"INT2": 4, "INT4": 2, "INT8": 1}
 
@@ -55,12 +69,19 @@ VERSIONS = {
     ("CONCATENATION", "", ""): Version(2, "1.14.0"),
     ("CONV_2D", "INT8", ""): Version(3, "1.14.0"),
     ("CONV_2D", "INT8", "grouped"): Version(6, "2.9.0"),
+    ("CONV_2D", "INT4", ""): Version(7, "2.11.0"),
+    ("CONV_2D", "INT4", "grouped"): Version(7, "2.11.0"),
     ("DEPTHWISE_CONV_2D", "INT8", ""): Version(3, "1.14.0"),
+    ("DEPTHWISE_CONV_2D", "INT4", ""): Version(7, "2.11.0"),
     ("DEQUANTIZE", "", ""): Version(2, "1.14.0"),
     ("FULLY_CONNECTED", "INT8", ""): Version(4, "2.10.0"),
     ("FULLY_CONNECTED", "INT8", "keep_num_dims"): Version(5, "2.10.0"),
+    ("FULLY_CONNECTED", "INT8", "one scale"): Version(4, "1.14.0"),
+    ("FULLY_CONNECTED", "INT8", "one scale, keep_num_dims"): Version(5, "2.0.0"),
     ("FULLY_CONNECTED", "INT4", ""): Version(10, "2.19.0"),
     ("FULLY_CONNECTED", "INT4", "keep_num_dims"): Version(10, "2.19.0"),
+    ("FULLY_CONNECTED", "INT4", "one scale"): Version(10, "2.19.0"),
+    ("FULLY_CONNECTED", "INT4", "one scale, keep_num_dims"): Version(10, "2.19.0"),
     ("FULLY_CONNECTED", "INT2", ""): Version(14, "2.21.0"),
     ("FULLY_CONNECTED", "INT2", "keep_num_dims"): Version(14, "2.21.0"),
     ("MAXIMUM", "", ""): Version(2, "1.14.0"),
@@ -87,18 +108,21 @@ VERSIONS = {
 }
 
 
-def find_version(operator, weights="", variant=""):
+def find_version(operator, weights="", variant="", versions=None):
     """Return the `Version` of an operator with int8 activations.
 
     Args:
         operator: schema name.
         weights: stored type of its weights, "" where it has none.
         variant: what else decides its version, a third key of `VERSIONS`.
+        versions: the table, None for `VERSIONS`.
     """
-    return VERSIONS[operator, weights, variant]
+    return (VERSIONS if versions is None else versions)[operator, weights, variant]
 
 
-def choose_container(operator, low, high, depth, prefer, largest_sum=0):
+def choose_container(
+    operator, low, high, depth, prefer, largest_sum=0, is_per_channel=True, tables=None
+):
     """Choose the stored type of an operator's weights.
 
     Args:
@@ -109,16 +133,19 @@ def choose_container(operator, low, high, depth, prefer, largest_sum=0):
         prefer: "size" for the narrowest type that holds the codes, "speed" for the narrowest
             among those that run as fast as INT8.
         largest_sum: bound on the magnitude of its accumulators, bias included.
+        is_per_channel: whether the channels have scales of their own.
+        tables: what has the tables of another target, None for these.
 
     Returns:
         "INT2", "INT4" or "INT8".
     """
-    table = CONTAINERS if prefer == "size" else FAST_CONTAINERS
-    for name in table[operator]:
+    tables = sys.modules[__name__] if tables is None else tables
+    containers = tables.CONTAINERS if prefer == "size" else tables.FAST_CONTAINERS
+    for name in containers[operator]:
         smallest, largest = CODE_RANGES[name]
-        is_packed_in_rows = operator == "FULLY_CONNECTED"
         fits = smallest <= low and high <= largest and largest_sum < ACCUMULATOR_LIMITS[name]
-        if fits:
-            if not is_packed_in_rows or depth % DEPTH_MULTIPLES[name] == 0:
-                return name
+        is_whole = operator != "FULLY_CONNECTED" or depth % tables.DEPTH_MULTIPLES[name] == 0
+        has_scales = not is_per_channel or (operator, name) not in tables.SINGLE_SCALE
+        if fits and is_whole and has_scales:
+            return name
     return "INT8"

@@ -149,14 +149,20 @@ class FullyConnected(KernelOperator):
     @property
     def variant(self):
         """What decides the version."""
-        return "keep_num_dims" if len(self.output.shape) > 2 else ""
+        is_single = self.filter.scales.size == 1 < self.filter.values.shape[0]
+        parts = ["one scale"] if is_single else []
+        return ", ".join(parts + ["keep_num_dims"] * self._keeps_dims)
 
     def options(self):
         """Return the schema's options."""
         return "FullyConnectedOptions", {
             "fusedActivationFunction": self.activation,
-            "keepNumDims": bool(self.variant),
+            "keepNumDims": self._keeps_dims,
         }
+
+    @property
+    def _keeps_dims(self):
+        return len(self.output.shape) > 2
 
     def _accumulate(self, centered, dtype):
         return tf.tensordot(centered, tf.constant(self.filter.values.T, dtype), axes=1)
