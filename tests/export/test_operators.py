@@ -376,6 +376,18 @@ def test_compute_equals_litert_and_the_evaluator(name):
     assert max(levels) > 2, "only saturated codes: the test could not fail"
 
 
+@pytest.mark.parametrize("name", ["conv", "conv of one pixel", "depthwise", "dense"])
+def test_a_graph_computes_what_is_computed_eagerly_without_a_bias(name):
+    for seed in SEEDS:
+        draw = Draw(seed)
+        operator = TABLE[name](draw)
+        operator.bias.values[:] = 0
+        codes = draw.random.integers(-128, 128, (64, *operator.source.shape[1:]))
+        codes = tf.constant(codes, tf.float32)
+        computed = tf.function(lambda codes: operator.compute(codes), autograph=False)(codes)
+        np.testing.assert_array_equal(computed, operator.compute(codes))
+
+
 def test_every_operator_is_in_the_table():
     draw = Draw(0)
     made = {type(row(draw)).__name__ for row in TABLE.values()}

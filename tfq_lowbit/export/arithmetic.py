@@ -31,6 +31,10 @@ def requantize(accumulator, multiplier, zero_point, low, high):
     Returns:
         float32 codes.
     """
+    if accumulator.dtype == tf.float32:
+        # In a graph, TensorFlow's optimizer would move the multiplier into the filter of a
+        # convolution without a bias, which rounds otherwise. It does not look through integers.
+        accumulator = tf.cast(accumulator, tf.int32)
     scaled = tf.cast(accumulator, tf.float32) * tf.constant(multiplier, tf.float32)
     return tf.clip_by_value(tf.round(scaled) + float(zero_point), float(low), float(high))
 
