@@ -266,12 +266,41 @@ def exclusive_or(node: Node) -> np.ndarray:
     return first.data ^ second.data
 
 
+def resize_nearest(node: Node) -> np.ndarray:
+    require_same_grid(node, node.inputs[:1])
+    data = node.inputs[0].data
+    require(node.options.halfPixelCenters and not node.options.alignCorners, "half pixels only")
+    for axis, size in zip((1, 2), node.inputs[1].data, strict=True):
+        count = data.shape[axis]
+        places = (np.arange(size, dtype=F32) + F32(0.5)) * (F32(count) / F32(size))
+        data = data.take(np.minimum(np.floor(places).astype(int), count - 1), axis)
+    return data
+
+
+def resize_bilinear(node: Node) -> np.ndarray:
+    require_same_grid(node, node.inputs[:1])
+    require(node.options.halfPixelCenters and not node.options.alignCorners, "half pixels only")
+    total = node.inputs[0].data.astype(np.int64)
+    for axis, size in zip((2, 1), node.inputs[1].data[::-1], strict=True):
+        count = total.shape[axis]
+        scale = F32(count) / F32(size)
+        places = np.arange(size, dtype=F32) * scale + (F32(0.5) * scale - F32(0.5))
+        places = np.clip(places, F32(0), F32(count - 1))
+        first = places.astype(int)
+        weight = np.rint((places - first.astype(F32)) * F32(2048)).astype(np.int64)
+        weight = weight.reshape([-1 if each == axis else 1 for each in range(4)])
+        low, high = total.take(first, axis), total.take(np.minimum(first + 1, count - 1), axis)
+        total = (low << 11) + (high - low) * weight
+    return ((total + 2**21) >> 22).astype(np.int8)
+
+
 def transpose(node: Node) -> np.ndarray:
     require_same_grid(node, node.inputs[:1])
     return node.inputs[0].data.transpose(node.inputs[1].data)
 
 
 OPERATORS = {"CONV_2D": convolution, "DEPTHWISE_CONV_2D": convolution}
+OPERATORS |= {"RESIZE_NEAREST_NEIGHBOR": resize_nearest, "RESIZE_BILINEAR": resize_bilinear}
 OPERATORS |= {"TRANSPOSE_CONV": transposed_convolution}
 OPERATORS |= {"FULLY_CONNECTED": fully_connected, "ADD": add, "MUL": multiply, "MEAN": mean}
 OPERATORS |= {"AVERAGE_POOL_2D": average_pool, "MAX_POOL_2D": max_pool, "SOFTMAX": softmax}

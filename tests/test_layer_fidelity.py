@@ -5,6 +5,7 @@ Sequences as images of height 1, several axes as one, and layers that are taken 
 
 import keras
 import pytest
+from keras import ops
 
 from tests.networks import images, randomize
 from tests.promise import check_promise
@@ -20,6 +21,16 @@ def sequence(length=20, channels=5):
 
 def image(channels=5, size=9):
     return keras.Input((size, size + 1, channels))
+
+
+def sliced():
+    inputs = keras.Input((6, 8))
+    x = layers.Dense(9, activation="relu")(inputs)
+    a, b, c = ops.split(x, 3, axis=-1)
+    d, e = ops.split(layers.Dense(4)(a), [2], axis=1)
+    first = layers.Dense(3)(x[:, 0])
+    joined = ops.concatenate([b, c], -1)
+    return keras.Model(inputs, [joined, layers.Dense(3)(d), e, first, x[:, 1:5:2, 3:]])
 
 
 NETS = {
@@ -80,6 +91,86 @@ NETS = {
         layers.EinsumDense("abc,bcd->ad", 4),
         inputs=sequence(7),
     ),
+}
+NETS |= {
+    "pooling of sequences": lambda: chain(
+        layers.Conv1D(8, 3, activation="relu"),
+        layers.MaxPooling1D(2),
+        layers.Conv1D(8, 3, use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.AveragePooling1D(3, 2, "same"),
+        layers.MaxPooling1D(3, 1, "same"),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(3),
+        inputs=sequence(),
+    ),
+    "maxima of everything": lambda: chain(
+        layers.Conv2D(8, 3),
+        layers.GlobalMaxPooling2D(),
+        layers.RepeatVector(4),
+        layers.Dense(5, activation="relu"),
+        layers.GlobalMaxPooling1D(keepdims=True),
+        layers.Dense(3),
+        inputs=image(),
+    ),
+    "larger images": lambda: chain(
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.UpSampling2D((2, 3)),
+        layers.Conv2D(4, 3, padding="same"),
+        layers.UpSampling2D((3, 2), interpolation="bilinear"),
+        layers.Conv2D(4, 1),
+        inputs=image(size=5),
+    ),
+    "resized images": lambda: chain(
+        layers.Resizing(7, 13, interpolation="nearest"),
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.Resizing(6, 4),
+        layers.Conv2D(4, 3, padding="same"),
+        layers.Resizing(5, 11),
+        inputs=image(),
+    ),
+    "moved sequences": lambda: chain(
+        layers.Conv1D(8, 3, activation="relu"),
+        layers.UpSampling1D(3),
+        layers.ZeroPadding1D((1, 2)),
+        layers.Cropping1D((2, 0)),
+        layers.Permute((2, 1)),
+        layers.Conv1D(4, 3),
+        inputs=sequence(9),
+    ),
+    "cropped images": lambda: chain(
+        layers.CenterCrop(7, 8),
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.Cropping2D(((1, 0), (0, 2))),
+        layers.Permute((3, 1, 2)),
+        layers.Dense(4),
+        inputs=image(),
+    ),
+    "random images": lambda: chain(
+        layers.RandomFlip(),
+        layers.RandomRotation(0.1),
+        layers.Rescaling(1 / 127.5, -1),
+        layers.GaussianNoise(0.1),
+        layers.Conv2D(8, 3, activation="relu"),
+        layers.SpatialDropout2D(0.2),
+        layers.Identity(),
+        layers.Conv2D(4, 3),
+        inputs=image(),
+    ),
+    "random images without a unit": lambda: chain(
+        layers.RandomContrast(0.1), layers.Conv2D(8, 3), layers.ActivityRegularization(1e-3)
+    ),
+    "normalized by numbers": lambda: chain(
+        layers.Normalization(axis=None, mean=0.3, variance=4.0), layers.Conv2D(8, 3)
+    ),
+    "normalized by channel": lambda: chain(
+        layers.Dense(3, activation="relu"),
+        layers.Normalization(mean=[0.3, 1.0, -1.0], variance=[4.0, 1.0, 0.5]),
+        layers.Dense(4),
+        inputs=sequence(),
+    ),
+    "slices": sliced,
 }
 RECIPES = {
     "W4A4": Recipe.lsq(4, 4, first_last_bits=None),

@@ -177,8 +177,8 @@ def test_a_rescaling_inside_is_refused():
 
 
 def test_an_unknown_layer_is_named_with_its_class():
-    stages = LSQ(layers.Conv2D(4, 3)), output(), layers.UpSampling2D(name="enlarged")
-    with pytest.raises(ValueError, match=r"'enlarged' \(UpSampling2D\) cannot be exported"):
+    stages = LSQ(layers.Conv2D(4, 3)), output(), layers.Solarization(name="inverted")
+    with pytest.raises(ValueError, match=r"'inverted' \(Solarization\) cannot be exported"):
         lower(sequential(*stages))
 
 

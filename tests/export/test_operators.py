@@ -209,12 +209,17 @@ def mean(keep_dims, image=(7, 5, 11), **options):
     return make
 
 
-def slices(axis, begin, stride, count, image=(9, 8, 3)):
-    shape = list(image)
-    shape[axis - 1] = count
-    return same_grid(
-        image, shape, lambda *ends: operators.Slice("layer", *ends, axis, begin, stride)
-    )
+def slices(begin, strides, shape, image=(9, 8, 3)):
+    return same_grid(image, shape, lambda *ends: operators.Slice("layer", *ends, begin, strides))
+
+
+def resized(operator, shape, image=(4, 5, 3)):
+    return same_grid(image, (*shape, image[-1]), lambda *ends: operator("layer", *ends))
+
+
+def transpose(axes, shape=(4, 3, 5)):
+    output = [(None, *shape)[axis] for axis in axes[1:]]
+    return same_grid(shape, output, lambda *ends: operators.Transpose("layer", *ends, axes))
 
 
 def concatenation(axis, sizes):
@@ -327,10 +332,25 @@ TABLE = {
     "mean of a large image": mean(False, (40, 41, 3)),
     "reshape to another grid": reshape,
     "pad": pad(((1, 2), (0, 3))),
-    "slice of rows": slices(1, 2, 1, 5),
-    "slice of columns": slices(2, 1, 1, 7),
-    "strided slice of rows": slices(1, 1, 2, 4),
-    "strided slice of columns": slices(2, 0, 3, 3),
+    "pad of a sequence": same_grid(
+        (4, 3), (7, 3), lambda *ends: operators.Pad("layer", *ends, ((1, 2),))
+    ),
+    "slice of rows": slices((2, 0, 0), (1, 1, 1), (5, 8, 3)),
+    "slice of columns": slices((0, 1, 0), (1, 1, 1), (9, 7, 3)),
+    "slice of every axis": slices((1, 2, 1), (1, 1, 1), (4, 5, 2)),
+    "slice of a sequence": slices((3, 1), (1, 1), (4, 2), (7, 3)),
+    "strided slice of rows": slices((1, 0, 0), (2, 1, 1), (4, 8, 3)),
+    "strided slice of columns": slices((0, 0, 0), (1, 3, 1), (9, 3, 3)),
+    "strided slice of every axis": slices((1, 0, 1), (3, 2, 2), (3, 4, 1)),
+    "transpose": transpose((0, 3, 1, 2)),
+    "transpose of a sequence": transpose((0, 2, 1), (4, 5)),
+    "transpose of five axes": transpose((0, 3, 1, 4, 2), (2, 3, 4, 5)),
+    "nearest, larger": resized(operators.ResizeNearest, (8, 15)),
+    "nearest, smaller and larger": resized(operators.ResizeNearest, (3, 13)),
+    "bilinear, doubled": resized(operators.ResizeBilinear, (8, 10)),
+    "bilinear, odd": resized(operators.ResizeBilinear, (7, 13)),
+    "bilinear, smaller": resized(operators.ResizeBilinear, (3, 2)),
+    "bilinear of one row": resized(operators.ResizeBilinear, (3, 11), (1, 7, 5)),
     "concatenation of channels": concatenation(3, (5, 1, 3)),
     "concatenation of rows": concatenation(1, (2, 4)),
     "concatenation of seven": concatenation(2, (1, 2, 3, 1, 2, 3, 1)),

@@ -31,6 +31,62 @@ TABLE = {
         ["depthwise", "pointwise"],
     ),
 }
+TABLE |= {
+    "max pooling of a sequence": (
+        lambda: layers.MaxPooling1D(3, 2, "same", name="mine"),
+        (9, 4),
+        ["image", "", "sequence"],
+    ),
+    "average pooling of a sequence": (
+        lambda: layers.AveragePooling1D(2, name="mine"),
+        (9, 4),
+        ["image", "", "sequence"],
+    ),
+    "mean of a sequence": (
+        lambda: layers.GlobalAveragePooling1D(name="mine"),
+        (9, 4),
+        ["image", ""],
+    ),
+    "mean of a sequence, kept": (
+        lambda: layers.GlobalAveragePooling1D(keepdims=True, name="mine"),
+        (9, 4),
+        ["image", "", "kept"],
+    ),
+    "maximum of a sequence": (
+        lambda: layers.GlobalMaxPooling1D(name="mine"),
+        (9, 4),
+        ["image", "", "flat"],
+    ),
+    "maximum of an image": (
+        lambda: layers.GlobalMaxPooling2D(keepdims=True, name="mine"),
+        (9, 4, 3),
+        [""],
+    ),
+    "repeated steps": (
+        lambda: layers.UpSampling1D(3, name="mine"),
+        (5, 4),
+        ["image", "", "sequence"],
+    ),
+    "repeated vector": (
+        lambda: layers.RepeatVector(3, name="mine"),
+        (5,),
+        ["image", "", "sequence"],
+    ),
+    "crop": (lambda: layers.Cropping2D(((1, 0), (2, 3)), name="mine"), (7, 8, 3), [""]),
+    "crop of a sequence": (lambda: layers.Cropping1D((1, 2), name="mine"), (7, 3), [""]),
+    "crop of the center": (lambda: layers.CenterCrop(4, 3, name="mine"), (7, 8, 3), [""]),
+    "crop of nothing": (lambda: layers.CenterCrop(7, 8, name="mine"), (7, 8, 3), [""]),
+    "normalization": (
+        lambda: layers.Normalization(mean=[1.0, -2.0, 3.0], variance=[1.0, 4.0, 0.5], name="mine"),
+        (7, 8, 3),
+        [""],
+    ),
+    "normalization by numbers": (
+        lambda: layers.Normalization(axis=None, mean=0.5, variance=4.0, name="mine"),
+        (7, 8, 3),
+        [""],
+    ),
+}
 each = pytest.mark.parametrize("name", TABLE)
 
 
@@ -38,7 +94,7 @@ def model_of(name):
     make, shape, _ = TABLE[name]
     inputs = keras.Input(shape)
     model = keras.Model(inputs, layers.Flatten(name="flat")(make()(inputs)))
-    for variable in model.weights:
+    for variable in model.trainable_weights:
         variable.assign(np.random.default_rng(1).normal(size=variable.shape))
     return model
 
@@ -49,7 +105,7 @@ def test_the_parts_compute_what_the_layer_does(name):
     graph = read_graph(model)
     decompose_layers(graph)
     assert [node.name for node in graph.nodes] == [
-        *(f"mine_{part}" for part in TABLE[name][2]),
+        *("mine" + f"_{part}" * bool(part) for part in TABLE[name][2]),
         "flat",
     ]
     data = images(model, 4)
@@ -98,6 +154,26 @@ def test_a_shared_layer_stays_shared():
     qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(), images(model, 16))
     wrapped = [layer.name for layer in qmodel.layers if isinstance(layer, tfq.QuantizeWrapper)]
     assert wrapped == ["mine_depthwise", "mine_pointwise"]
+
+
+def test_normalization_behind_a_layer_does_not_train():
+    inputs = keras.Input((5,))
+    norm = layers.Normalization(axis=None, mean=0.5, variance=4.0, name="mine")
+    model = keras.Model(inputs, layers.Dense(3)(norm(layers.Dense(4)(inputs))))
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(), images(model, 16))
+    layer = qmodel.get_layer("mine")
+    before = layer.get_weights()
+    qmodel.compile("sgd", "mse")
+    qmodel.fit(images(model, 16), np.zeros((16, 3)), verbose=0)
+    assert not layer.trainable_variables
+    np.testing.assert_array_equal(layer.get_weights(), before)
+
+
+def test_a_crop_of_a_smaller_image_is_refused():
+    inputs = keras.Input((5, 6, 3))
+    model = keras.Model(inputs, layers.CenterCrop(7, 4, name="mine")(inputs))
+    with pytest.raises(ValueError, match=r"'mine' \(CenterCrop\).*smaller than \(7, 4\)"):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
 
 
 def test_a_frozen_layer_has_frozen_parts_and_keeps_its_regularizers():

@@ -7,6 +7,7 @@ from keras import ops
 
 import tfq_lowbit as tfq
 from tests.promise import check_promise
+from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.graph import read_graph
 
 layers = keras.layers
@@ -54,6 +55,17 @@ BECOMES = {
     "leaky_relu": (lambda x, y: ops.leaky_relu(x, 0.25), "LeakyReLU"),
 }
 
+# Operations that are taken apart: the layers that they become.
+SLICES = {
+    "split": (lambda x, y: ops.split(x, 2, axis=-1)[1], ["StaticSlice", "StaticSlice"]),
+    "split at": (lambda x, y: ops.split(x, [1, 4], axis=2)[1], ["StaticSlice"] * 3),
+    "x[:, 1:3]": (lambda x, y: x[:, 1:3], ["StaticSlice"]),
+    "x[:, ::2, -1]": (lambda x, y: x[:, ::2, -1], ["StaticSlice", "Reshape"]),
+    "x[..., 2:]": (lambda x, y: x[..., 2:], ["StaticSlice"]),
+    "x[:, None, 0]": (lambda x, y: x[:, None, 0], ["StaticSlice"]),
+    "x[:, :]": (lambda x, y: x[:, :], ["Identity"]),
+}
+
 STAY = {
     "x / y": lambda x, y: x / y,
     "2 / x": lambda x, y: 2.0 / x,
@@ -86,6 +98,31 @@ def test_an_operation_becomes_the_layer_that_computes_the_same(name):
     assert type(graph.nodes[-1].layer).__name__ == layer
     found = graph.run(values, lambda node, args, kwargs: node.layer(*args, **kwargs))
     np.testing.assert_array_equal(found[0], model(values))
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_a_slice_is_a_layer(name):
+    function, expected = SLICES[name]
+    model, values = with_operation(function), [draw(2, 4, 6, 8), draw(2, 4, 6, 8)]
+    graph = read_graph(model)
+    decompose_layers(graph)
+    assert [type(node.layer).__name__ for node in graph.nodes] == expected
+    found = graph.run(values, lambda node, args, kwargs: node.layer(*args, **kwargs))
+    np.testing.assert_array_equal(found[0], model(values))
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda x: x[:2, :], "leave the batch whole"),
+        (lambda x: x[:, ::-1], "steps must be positive, received -1"),
+        (lambda x: ops.split(x, 2, axis=0)[0], "axis 0 is the batch"),
+    ],
+)
+def test_a_slice_that_has_no_form_is_refused(function, reason):
+    inputs = keras.Input(batch_shape=(4, 6))
+    with pytest.raises(ValueError, match=f"cannot be quantized: .*{reason}"):
+        tfq.quantize_model(keras.Model(inputs, function(inputs)), tfq.Recipe.lsq())
 
 
 @pytest.mark.parametrize("name", STAY)

@@ -53,15 +53,15 @@ def gather_windows(emitter, name, source, kernel_size, spec, output_size):
             continue
         shape = list(image.shape)
         shape[axis] = output_size[axis - 1]
+        strides = (stride, 1, 1) if axis == 1 else (1, stride, 1)
         parts = [
             emitter.add(
                 Slice(
                     name,
                     image,
                     emitter.tensor(f"{name}/{label}_{index}", tuple(shape), grid),
-                    axis,
-                    index * dilation,
-                    stride,
+                    (index * dilation, 0, 0) if axis == 1 else (0, index * dilation, 0),
+                    strides,
                 )
             )
             for index in range(size)

@@ -6,12 +6,14 @@ from tfq_lowbit.model.graph import Edge, Graph, Node, read_graph
 from tfq_lowbit.model.quantize import quantize_model
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import (
+    NO_OPS,
     Clamp,
     Role,
     activation_name,
     clamp_of,
     find_rule,
     has_softmax,
+    is_no_op,
 )
 from tfq_lowbit.model.summary import LayerSummary, Summary, summary
 
@@ -21,6 +23,7 @@ __all__ = [
     "Graph",
     "LayerSettings",
     "LayerSummary",
+    "NO_OPS",
     "Node",
     "Recipe",
     "Role",
@@ -31,6 +34,7 @@ __all__ = [
     "clamp_of",
     "find_rule",
     "has_softmax",
+    "is_no_op",
     "quantize_model",
     "read_graph",
     "summary",

@@ -5,6 +5,7 @@ import numpy as np
 from tfq_lowbit.calibration import ValueSample
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.graph import Graph, read_graph
+from tfq_lowbit.model.rules import is_no_op
 from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper, SnapToGrid
 
 # Call arguments that only matter once the grids are set.
@@ -66,7 +67,7 @@ def calibrate_graph(graph: Graph, batches):
         if isinstance(layer, BinaryWrapper) and layer.input_quantizer.needs_data:
             observe(layer, layer.input_quantizer, args[0])
             return _run_with_own_levels(layer, args[0])
-        if isinstance(layer, SnapToGrid):
+        if isinstance(layer, SnapToGrid) or is_no_op(layer):
             return args[0]
         return layer(*args, **kwargs)
 

@@ -1,5 +1,6 @@
 """The layer graph of a Keras model, read through the public API."""
 
+import inspect
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -216,6 +217,8 @@ def _read_calls(model) -> Graph:
     def record(stand_in, *args, **kwargs):
         outputs = stand_in(*args, **kwargs)
         layer = stand_in.replaced
+        if _trains_by_default(layer):
+            kwargs.pop("training", None)  # the default, which Keras writes down
         name = new_name(layer.name)
 
         def to_edge(leaf):
@@ -251,6 +254,12 @@ def _read_calls(model) -> Graph:
     graph.inputs = keras.tree.map_structure(lambda tensor: edges[id(tensor)][0], inputs)
     graph.outputs = keras.tree.map_structure(lambda tensor: edges[id(tensor)][0], copied.output)
     return graph
+
+
+def _trains_by_default(layer):
+    """Return whether a layer (of random images) trains unless it is told not to."""
+    training = inspect.signature(layer.call).parameters.get("training")
+    return training is not None and training.default is True
 
 
 def _functional(model):

@@ -7,7 +7,14 @@ import keras
 from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
-from tfq_lowbit.model.rules import Role, activation_name, clamp_of, find_rule, has_softmax
+from tfq_lowbit.model.rules import (
+    Role,
+    activation_name,
+    clamp_of,
+    find_rule,
+    has_softmax,
+    is_no_op,
+)
 from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
 from tfq_lowbit.quantizers import MAX_BITS, UniformAffine, activation_quantizer
 from tfq_lowbit.wrappers import can_be_binary, channel_shape
@@ -80,11 +87,12 @@ class Placement:
     def quantizer(self, edge: Edge):
         """Build the quantizer of an edge in `quantized`."""
         producer = self._producers.get(edge)
-        role = self._role_before(edge)
+        role = None if producer is None else self.roles[producer]
         if role is Role.SOFTMAX:
             return UniformAffine(8, signed=False, init="min_max")
-        if producer is None or role is Role.RESCALING:
-            unit = None if producer is None else producer.layer.offset or None
+        if producer is None or role is Role.RESCALING or self._is_raw_input(edge):
+            is_rescaled = role is Role.RESCALING
+            unit = producer.layer.offset or None if producer and is_rescaled else None
             bits = max(self._bits(edge), self.recipe.input_bits)
             return UniformAffine(bits, signed=None, init="min_max", unit=unit)
         settings = self.settings[producer]
@@ -99,6 +107,14 @@ class Placement:
     def is_softmax(self, edge: Edge) -> bool:
         """Return whether `edge` is a softmax's output."""
         return self._role_before(edge) is Role.SOFTMAX
+
+    def _is_raw_input(self, edge):
+        """Whether an edge is a model input, or what layers that do nothing make of one."""
+        node = self._producers.get(edge)
+        if node is None:
+            return True
+        taken = node.data_inputs[0]
+        return is_no_op(node.layer) and taken not in self.quantized and self._is_raw_input(taken)
 
     def _role_before(self, edge):
         """Return the role of the call that makes an edge, None for an input."""
@@ -123,8 +139,8 @@ class Placement:
         if edge in self.only_signs:
             return True
         producer, after = self._producers.get(edge), self.roles[consumers[0]]
-        if producer is None:
-            return after is Role.RESCALING
+        if producer is None or self._is_raw_input(edge):
+            return after is Role.RESCALING or is_no_op(consumers[0].layer)
         before = self.roles[producer]
         if self.is_binary(consumers[0]):
             # The signs of a normalized integer are a threshold on it.
@@ -200,7 +216,7 @@ class Placement:
         if self.roles[node] is not Role.RESCALING:
             return
         edge = node.data_inputs[0]
-        if self._producers.get(edge) is not None or edge in self.quantized:
+        if not self._is_raw_input(edge) or edge in self.quantized:
             raise ValueError(
                 f"Layer {node.layer.name!r} (Rescaling) cannot be quantized: it must be the only "
                 "consumer of a model input, whose unit it then changes. Elsewhere, fold the factor "

@@ -14,6 +14,7 @@ from tfq_lowbit.wrappers import (
     FoldedBatchNormalization,
     QuantizeActivation,
     QuantizedAveragePooling2D,
+    QuantizedResizing,
     QuantizeWrapper,
     SnapToGrid,
     channel_axes,
@@ -174,7 +175,7 @@ class _Builder:
         edge = node.data_inputs[0]
         layer = self._copy(
             node.layer,
-            lambda layer: QuantizedAveragePooling2D.from_config(_config(layer, node.name)),
+            lambda layer: _rounding_layer(layer, node),
         )
         grid = self.grids[edge]
         self.tensors[node.output] = layer(self.tensors[edge], input_grid=grid)
@@ -220,6 +221,14 @@ class _Builder:
 def _config(layer, name):
     """Return the config of a layer, named as its first call: in a nested model it has a prefix."""
     return {**layer.get_config(), "name": name}
+
+
+def _rounding_layer(layer, node):
+    """Return the layer that averages, or mixes, codes as the integer kernel does."""
+    if isinstance(layer, keras.layers.AveragePooling2D):
+        return QuantizedAveragePooling2D.from_config(_config(layer, node.name))
+    height, width = node.output.shape[1:3]
+    return QuantizedResizing(height, width, name=node.name, dtype=layer.dtype_policy)
 
 
 def _without_softmax(layer, name):

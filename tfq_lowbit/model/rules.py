@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import keras
 
-from tfq_lowbit.wrappers import FAMILIES, RPReLU, bias_reason, parse_equation
+from tfq_lowbit.wrappers import FAMILIES, RPReLU, StaticSlice, bias_reason, parse_equation
 
 
 class Role(enum.Enum):
@@ -20,7 +20,7 @@ class Role(enum.Enum):
     COMBINE = "mixes tensors; gets a grid of its own"
     CONCATENATE = "joins tensors on one grid"
     MEAN = "averages everything; gets a grid of its own"
-    AVERAGE_POOL = "averages codes on the grid of its input"
+    AVERAGE_POOL = "averages or mixes codes on the grid of its input"
     MAX_POOL = "picks codes; a quantizer goes behind it"
     SHAPE = "moves codes; keeps the grid of its input"
     RESCALING = "changes the unit of an input"
@@ -144,12 +144,91 @@ def _concatenate(layer):
     return "axis 0 is the batch" if layer.axis == 0 else None
 
 
+def _up_sampling(layer):
+    if layer.interpolation not in ("nearest", "bilinear"):
+        return (
+            f"its interpolation must be 'nearest' or 'bilinear', received {layer.interpolation!r}"
+        )
+    return _needs_channels_last(layer)
+
+
+def _resizing(layer):
+    for name in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"):
+        if getattr(layer, name, False):
+            return f"{name} has no integer form; set it to False"
+    return _up_sampling(layer)
+
+
+def _is_bilinear(layer):
+    is_resizing = isinstance(layer, keras.layers.Resizing | keras.layers.UpSampling2D)
+    return is_resizing and layer.interpolation == "bilinear"
+
+
+def _normalization(layer):
+    if layer.invert:
+        return "invert=True has no integer form here; use Rescaling"
+    if not layer.built or layer.mean is None:
+        return "it has no mean yet; call its adapt() first"
+    if layer.axis not in ((), (-1,), (len(layer.mean.shape) - 1,)):
+        return f"axis must be the last one or None, received {layer.axis!r}"
+    return None
+
+
 def _rescaling(layer):
     for name in ("scale", "offset"):
         if not isinstance(getattr(layer, name), (int, float)):
             return f"`{name}` must be one number, received {getattr(layer, name)!r}"
     return None if layer.scale > 0 else f"`scale` must be positive, received {layer.scale!r}"
 
+
+# What does nothing in inference: at a model's input the quantizer goes behind it.
+NO_OPS = (
+    keras.layers.ActivityRegularization,
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+    keras.layers.RandomBrightness,
+    keras.layers.RandomColorDegeneration,
+    keras.layers.RandomColorJitter,
+    keras.layers.RandomContrast,
+    keras.layers.RandomElasticTransform,
+    keras.layers.RandomErasing,
+    keras.layers.RandomFlip,
+    keras.layers.RandomGaussianBlur,
+    keras.layers.RandomGrayscale,
+    keras.layers.RandomHue,
+    keras.layers.RandomInvert,
+    keras.layers.RandomPerspective,
+    keras.layers.RandomPosterization,
+    keras.layers.RandomRotation,
+    keras.layers.RandomSaturation,
+    keras.layers.RandomSharpness,
+    keras.layers.RandomShear,
+    keras.layers.RandomTranslation,
+    keras.layers.RandomZoom,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+)
+
+# What is taken apart into other layers, and what to check before.
+_DECOMPOSED: dict[type, Callable] = {
+    keras.layers.AveragePooling1D: _needs_channels_last,
+    keras.layers.CenterCrop: _needs_channels_last,
+    keras.layers.Cropping1D: lambda layer: None,
+    keras.layers.Cropping2D: _needs_channels_last,
+    keras.layers.GlobalAveragePooling1D: _needs_channels_last,
+    keras.layers.GlobalMaxPooling1D: _needs_channels_last,
+    keras.layers.GlobalMaxPooling2D: _needs_channels_last,
+    keras.layers.MaxPooling1D: _needs_channels_last,
+    keras.layers.Normalization: _normalization,
+    keras.layers.RepeatVector: lambda layer: None,
+    keras.layers.SeparableConv1D: _kernel_layer,
+    keras.layers.SeparableConv2D: _kernel_layer,
+    keras.layers.UpSampling1D: lambda layer: None,
+}
 
 RULES = (
     *(
@@ -160,8 +239,8 @@ RULES = (
         )
         for family in FAMILIES
     ),
-    Rule(keras.layers.SeparableConv1D, Role.DECOMPOSED, _kernel_layer),
-    Rule(keras.layers.SeparableConv2D, Role.DECOMPOSED, _kernel_layer),
+    *(Rule(layer_class, Role.DECOMPOSED, refuse) for layer_class, refuse in _DECOMPOSED.items()),
+    *(Rule(layer_class, Role.SHAPE) for layer_class in NO_OPS),
     Rule(keras.layers.BatchNormalization, Role.BATCH_NORM, _batch_norm),
     Rule(keras.layers.ReLU, Role.ACTIVATION, _relu),
     Rule(keras.layers.Activation, Role.ACTIVATION, _activation),
@@ -174,8 +253,12 @@ RULES = (
     Rule(keras.layers.MaxPooling2D, Role.MAX_POOL, _needs_channels_last),
     Rule(keras.layers.ZeroPadding2D, Role.SHAPE, _needs_channels_last),
     Rule(keras.layers.Flatten, Role.SHAPE, _needs_channels_last),
+    Rule(keras.layers.Permute, Role.SHAPE),
     Rule(keras.layers.Reshape, Role.SHAPE),
-    Rule(keras.layers.Dropout, Role.SHAPE),
+    Rule(keras.layers.Resizing, Role.SHAPE, _resizing),
+    Rule(keras.layers.UpSampling2D, Role.SHAPE, _up_sampling),
+    Rule(keras.layers.ZeroPadding1D, Role.SHAPE, _needs_channels_last),
+    Rule(StaticSlice, Role.SHAPE),
     Rule(keras.layers.Rescaling, Role.RESCALING, _rescaling),
 )
 
@@ -186,20 +269,32 @@ def find_rule(layer) -> Rule:
     Raises:
         ValueError: naming the layer, its class and the reason, if it cannot be quantized.
     """
-    what = f"Layer {getattr(layer, 'name', layer)!r} ({type(layer).__name__}) cannot be quantized: "
     for rule in RULES:
         if type(layer) is rule.layer_class:
             reason = rule.refuse(layer)
             if reason is not None:
-                raise ValueError(what + reason + ".")
+                raise refusal(layer, reason)
+            if _is_bilinear(layer):
+                return rule._replace(role=Role.AVERAGE_POOL)
             if rule.role is Role.ACTIVATION and has_softmax(layer):
                 return rule._replace(role=Role.SOFTMAX)
             return rule
     if not isinstance(layer, keras.layers.Layer):
-        raise ValueError(
-            what
-            + "it is an operation (x + y, keras.ops) and no layer. Use the layer that does the "
-            "same, as keras.layers.Add."
+        raise refusal(
+            layer,
+            "it is an operation (x + y, keras.ops) and no layer. Use the layer that does the "
+            "same, as keras.layers.Add",
         )
     names = ", ".join(sorted({rule.layer_class.__name__ for rule in RULES}))
-    raise ValueError(what + f"the layers that can are {names}.")
+    raise refusal(layer, f"the layers that can are {names}")
+
+
+def refusal(layer, reason) -> ValueError:
+    """Return the error that a layer cannot be quantized, naming it, its class and the reason."""
+    name = getattr(layer, "name", layer)
+    return ValueError(f"Layer {name!r} ({type(layer).__name__}) cannot be quantized: {reason}.")
+
+
+def is_no_op(layer) -> bool:
+    """Return whether a layer does nothing in inference."""
+    return type(layer) in NO_OPS

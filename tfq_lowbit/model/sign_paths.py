@@ -8,9 +8,10 @@ one comparison of the kernel's integer accumulator with a threshold.
 import keras
 
 from tfq_lowbit.model.graph import Edge, Node
-from tfq_lowbit.model.rules import Role, activation_name, has_softmax
+from tfq_lowbit.model.rules import Role, activation_name, has_softmax, is_no_op
 from tfq_lowbit.quantizers import INPUT_SCHEMES, KERNEL_SCHEMES
 
+_PASSING_SIGNS = (keras.layers.Flatten, keras.layers.Reshape)
 MONOTONIC = (Role.BATCH_NORM, Role.ACTIVATION, Role.MAX_POOL)
 
 
@@ -70,8 +71,8 @@ def _passes_signs(role, node, is_flat):
     """Whether signs can be taken before `node`; channels are no more what they were if flat."""
     before, after = node.data_inputs[0].shape, node.output.shape
     if role is Role.SHAPE:
-        if isinstance(node.layer, keras.layers.ZeroPadding2D):
-            return False  # the zeros that it adds have a sign of their own
+        if not (isinstance(node.layer, _PASSING_SIGNS) or is_no_op(node.layer)):
+            return False  # it moves codes, or adds zeros, which have a sign of their own
         is_flattened = len(before) == 4 and len(after) == 2
         return before == after or (not is_flat and (is_flattened or before[-1] == after[-1]))
     return role is Role.ACTIVATION or (role in MONOTONIC and not is_flat)

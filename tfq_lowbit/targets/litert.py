@@ -93,9 +93,12 @@ VERSIONS = {
     ("PAD", "", ""): Version(2, "1.14.0"),
     ("QUANTIZE", "", ""): Version(1, "1.14.0"),
     ("RESHAPE", "", ""): Version(1, "1.5.0"),
+    ("RESIZE_BILINEAR", "", ""): Version(3, "2.10.0"),
+    ("RESIZE_NEAREST_NEIGHBOR", "", ""): Version(3, "2.3.0"),
     ("SLICE", "", ""): Version(2, "1.14.0"),
     ("SOFTMAX", "", ""): Version(2, "1.14.0"),
     ("STRIDED_SLICE", "", ""): Version(2, "1.14.0"),
+    ("TRANSPOSE", "", ""): Version(2, "1.14.0"),
     # Delegated with one scale a channel; a builtin kernel rounds twice and keeps the batch.
     ("TRANSPOSE_CONV", "INT8", ""): Version(3, "2.16.0"),
     ("TRANSPOSE_CONV", "INT8", "activation"): Version(4, "2.16.0"),

@@ -19,9 +19,11 @@ from tfq_lowbit.wrappers.families import (
 )
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
+from tfq_lowbit.wrappers.resizing import QuantizedResizing, resize_codes
 from tfq_lowbit.wrappers.rprelu import RPReLU
 from tfq_lowbit.wrappers.schemes import LSQ, PACT, Binarize
 from tfq_lowbit.wrappers.snap_to_grid import SnapToGrid
+from tfq_lowbit.wrappers.static_slice import StaticSlice
 
 __all__ = [
     "FAMILIES",
@@ -37,7 +39,9 @@ __all__ = [
     "QuantizeActivation",
     "QuantizeWrapper",
     "QuantizedAveragePooling2D",
+    "QuantizedResizing",
     "SnapToGrid",
+    "StaticSlice",
     "batch_norm_affine",
     "bias_reason",
     "bias_codes",
@@ -47,6 +51,7 @@ __all__ = [
     "find_family",
     "parse_equation",
     "require_family",
+    "resize_codes",
     "round_bias",
     "use_packed_kernels",
 ]

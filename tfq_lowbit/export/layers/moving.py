@@ -1,13 +1,48 @@
 """Lowering of layers that move codes or leave them as they are."""
 
-from tfq_lowbit.export.operators import Pad, Reshape, ReshapeWords
+import keras
+
+from tfq_lowbit.export.operators import (
+    Pad,
+    Reshape,
+    ReshapeWords,
+    ResizeBilinear,
+    ResizeNearest,
+    Slice,
+    Transpose,
+)
 from tfq_lowbit.packing import WORD_BITS
 
 
 def lower_zero_padding(lowering, node):
     """Lower padding with the code of 0."""
-    paddings = tuple(tuple(pair) for pair in node.layer.padding)
+    padding = node.layer.padding
+    pairs = padding if isinstance(node.layer, keras.layers.ZeroPadding2D) else [padding]
+    paddings = tuple(tuple(pair) for pair in pairs)
     lowering.move(node, lambda source, output: Pad(node.name, source, output, paddings))
+
+
+def lower_permute(lowering, node):
+    """Lower a permutation of axes."""
+    axes = (0, *node.layer.dims)
+    lowering.move(node, lambda source, output: Transpose(node.name, source, output, axes))
+
+
+def lower_slice(lowering, node):
+    """Lower a slice."""
+    begin, strides = node.layer.begin, node.layer.strides
+    lowering.move(node, lambda source, output: Slice(node.name, source, output, begin, strides))
+
+
+def lower_resize(lowering, node):
+    """Lower a change of height and width, by repetition or between two neighbors each."""
+    is_nearest = getattr(node.layer, "interpolation", "bilinear") == "nearest"
+    operator = ResizeNearest if is_nearest else ResizeBilinear
+    if not is_nearest:  # it rounds, on the grid of its input
+        lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
+    lowering.move(node, lambda source, output: operator(node.name, source, output))
+    if not is_nearest:
+        lowering.program.edges[node.name] = lowering.values[node.output]
 
 
 def lower_reshape(lowering, node):

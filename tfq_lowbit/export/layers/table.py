@@ -6,7 +6,14 @@ from tfq_lowbit.export.layers.activation import lower_activation, lower_rprelu, 
 from tfq_lowbit.export.layers.binary import lower_binary
 from tfq_lowbit.export.layers.kernel import lower_wrapper
 from tfq_lowbit.export.layers.merging import lower_add, lower_concatenate
-from tfq_lowbit.export.layers.moving import lower_identity, lower_reshape, lower_zero_padding
+from tfq_lowbit.export.layers.moving import (
+    lower_identity,
+    lower_permute,
+    lower_reshape,
+    lower_resize,
+    lower_slice,
+    lower_zero_padding,
+)
 from tfq_lowbit.export.layers.normalization import lower_batch_norm
 from tfq_lowbit.export.layers.pooling import (
     lower_average_pool,
@@ -18,14 +25,17 @@ from tfq_lowbit.export.layers.quantization import (
     lower_rescaling,
     lower_snap_to_grid,
 )
+from tfq_lowbit.model import NO_OPS
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
     FoldedBatchNormalization,
     QuantizeActivation,
     QuantizedAveragePooling2D,
+    QuantizedResizing,
     QuantizeWrapper,
     RPReLU,
     SnapToGrid,
+    StaticSlice,
 )
 
 # Each takes the `Lowering` and the `Node`, and sets the value of the node's output.
@@ -35,20 +45,26 @@ LOWERINGS = {
     QuantizeActivation: lower_quantize_activation,
     QuantizeWrapper: lower_wrapper,
     QuantizedAveragePooling2D: lower_average_pool,
+    QuantizedResizing: lower_resize,
     RPReLU: lower_rprelu,
     SnapToGrid: lower_snap_to_grid,
+    StaticSlice: lower_slice,
     keras.layers.Activation: lower_activation,
     keras.layers.Add: lower_add,
     keras.layers.AveragePooling2D: lower_average_pool,
     keras.layers.BatchNormalization: lower_batch_norm,
     keras.layers.Concatenate: lower_concatenate,
-    keras.layers.Dropout: lower_identity,
     keras.layers.Flatten: lower_reshape,
     keras.layers.GlobalAveragePooling2D: lower_global_average_pool,
     keras.layers.MaxPooling2D: lower_max_pool,
+    keras.layers.Permute: lower_permute,
     keras.layers.ReLU: lower_activation,
     keras.layers.Rescaling: lower_rescaling,
     keras.layers.Reshape: lower_reshape,
+    keras.layers.Resizing: lower_resize,
     keras.layers.Softmax: lower_softmax,
+    keras.layers.UpSampling2D: lower_resize,
+    keras.layers.ZeroPadding1D: lower_zero_padding,
     keras.layers.ZeroPadding2D: lower_zero_padding,
+    **{layer_class: lower_identity for layer_class in NO_OPS},
 }

@@ -24,7 +24,8 @@ from tfq_lowbit.export.operators.kernels import (
 )
 from tfq_lowbit.export.operators.pooling import AveragePool, MaxPool, Mean
 from tfq_lowbit.export.operators.prelu import Prelu
-from tfq_lowbit.export.operators.shape import Concatenation, Pad, Reshape, Slice
+from tfq_lowbit.export.operators.resizing import ResizeBilinear, ResizeNearest
+from tfq_lowbit.export.operators.shape import Concatenation, Pad, Reshape, Slice, Transpose
 from tfq_lowbit.export.operators.transforms import ToCodes, ToSigns
 from tfq_lowbit.export.operators.transposed import TransposeConv
 
@@ -53,9 +54,12 @@ __all__ = [
     "Requantize",
     "Reshape",
     "ReshapeWords",
+    "ResizeBilinear",
+    "ResizeNearest",
     "Slice",
     "Softmax",
     "ToCodes",
     "ToSigns",
+    "Transpose",
     "TransposeConv",
 ]

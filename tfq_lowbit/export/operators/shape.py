@@ -1,4 +1,4 @@
-"""Operators that move codes: RESHAPE, PAD, SLICE, CONCATENATION."""
+"""Operators that move codes: RESHAPE, PAD, SLICE, TRANSPOSE, CONCATENATION."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class Reshape(UnaryOperator):
 
 @dataclass(eq=False)
 class Pad(UnaryOperator):
-    """PAD of height and width with the zero point."""
+    """PAD of height and width, or of the steps of a sequence, with the zero point."""
 
     paddings: tuple = ((0, 0), (0, 0))
 
@@ -60,35 +60,30 @@ class Pad(UnaryOperator):
 
 @dataclass(eq=False)
 class Slice(UnaryOperator):
-    """SLICE, or STRIDED_SLICE, of one axis of an image: every `stride`-th code from `begin` on.
+    """SLICE, or STRIDED_SLICE: of each axis but the batch every `stride`-th code from `begin` on.
 
     Attributes:
-        axis: 1 for rows, 2 for columns.
-        begin: the first index.
-        stride: the step.
+        begin: the first indices.
+        strides: the steps.
     """
 
-    axis: int = 1
-    begin: int = 0
-    stride: int = 1
+    begin: tuple = (0, 0, 0)
+    strides: tuple = (1, 1, 1)
 
     @property
     def code(self):
         """The plain operator where it will do: it is the one that is delegated."""
-        return "SLICE" if self.stride == 1 else "STRIDED_SLICE"
+        return "SLICE" if set(self.strides) == {1} else "STRIDED_SLICE"
 
     @property
     def inputs(self):
         """The tensor, and where to cut."""
-        begin, count = [0, 0, 0, 0], self.output.shape[self.axis]
-        begin[self.axis] = self.begin
-        if self.stride == 1:
+        begin = [0, *self.begin]
+        if self.code == "SLICE":
             parts = {"begin": begin, "size": [-1, *self.output.shape[1:]]}
         else:
-            end, strides = [0, *self.source.shape[1:]], [1, 1, 1, 1]
-            end[self.axis] = self.begin + (count - 1) * self.stride + 1
-            strides[self.axis] = self.stride
-            parts = {"begin": begin, "end": end, "strides": strides}
+            end = [0, *(window.stop for window in self._windows())]
+            parts = {"begin": begin, "end": end, "strides": [1, *self.strides]}
         return [
             self.source,
             *(
@@ -99,15 +94,40 @@ class Slice(UnaryOperator):
 
     def compute(self, codes):
         """Return the codes of the window."""
-        end = self.begin + (self.output.shape[self.axis] - 1) * self.stride + 1
-        window = slice(self.begin, end, self.stride)
-        return codes[:, window] if self.axis == 1 else codes[:, :, window]
+        return codes[(slice(None), *self._windows())]
 
     def options(self):
         """Return the schema's options."""
-        if self.stride == 1:
+        if self.code == "SLICE":
             return "SliceOptions", {}
         return "StridedSliceOptions", {"endMask": 1}  # the batch is not cut
+
+    def _windows(self):
+        axes = zip(self.begin, self.output.shape[1:], self.strides, strict=True)
+        return [slice(first, first + (size - 1) * step + 1, step) for first, size, step in axes]
+
+
+@dataclass(eq=False)
+class Transpose(UnaryOperator):
+    """TRANSPOSE; `axes` names, for each axis of the output, that of the input."""
+
+    axes: tuple = (0, 1, 2, 3)
+
+    code = "TRANSPOSE"
+
+    @property
+    def inputs(self):
+        """The tensor, and the axes."""
+        axes = np.array(self.axes, np.int32)
+        return [self.source, Constant(f"{self.output.name}/axes", axes, "INT32")]
+
+    def compute(self, codes):
+        """Return the transposed codes."""
+        return tf.transpose(codes, self.axes)
+
+    def options(self):
+        """Return the schema's options."""
+        return "TransposeOptions", {}
 
 
 @dataclass(eq=False)

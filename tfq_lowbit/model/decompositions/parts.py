@@ -1,0 +1,77 @@
+"""The parts of one layer call while it is taken apart."""
+
+from dataclasses import dataclass, field
+
+import keras
+
+from tfq_lowbit.model.graph import Edge, Graph, Node, unused_name
+
+
+@dataclass
+class Parts:
+    """Puts the parts of one call in its place.
+
+    Attributes:
+        graph: the graph that the call stands in.
+        call: the call that is taken apart.
+        names: names in use.
+        made: the layers with weights made so far, by the id of the layer and the name of the part:
+            a layer that is called twice stays shared.
+        nodes: the calls of the parts.
+    """
+
+    graph: Graph
+    call: Node
+    names: set
+    made: dict
+    nodes: list = field(default_factory=list)
+
+    def add(self, part, make, inputs, weights=()):
+        """Add the call of a part.
+
+        Args:
+            part: its name, behind that of the layer; "" for the layer's own.
+            make: `(**options) -> layer`, with the options of every Keras layer.
+            inputs: an edge, or a list of edges.
+            weights: variables or arrays, in the order of the part's own.
+
+        Returns:
+            The edge that it makes.
+        """
+        whole = self.call.layer
+        suffix = f"_{part}" if part else ""
+        name = self.call.name
+        if part:
+            name = unused_name(name + suffix, self.names)
+            self.names.add(name)
+        layer = self.made.get((id(whole), part))
+        if layer is None:
+            trainable = getattr(whole, "trainable", True)
+            policy = getattr(whole, "dtype_policy", keras.config.dtype_policy()).name
+            # An operation has no policy of its own: its part takes Keras's, as any new layer does.
+            layer = make(name=name, dtype=policy, trainable=trainable)
+            shapes = keras.tree.map_structure(lambda edge: edge.shape, inputs)
+            if not layer.built:
+                layer.build(shapes)
+            layer.set_weights([keras.ops.convert_to_numpy(each) for each in weights])
+            if layer.weights:
+                self.made[id(whole), part] = layer
+        taken = keras.tree.map_structure(
+            lambda edge: keras.KerasTensor(edge.shape, edge.dtype), inputs
+        )
+        shape = tuple(layer.compute_output_spec(taken).shape)
+        edge = Edge(shape, keras.tree.flatten(inputs)[0].dtype, name)
+        node = Node(layer, name, (inputs,), {}, edge, self.call.path + suffix)
+        node.origin = self.call.path if part else self.call.origin
+        self.nodes.append(node)
+        return edge
+
+    def reshape(self, part, edge, shape):
+        """Add a change of shape, `shape` without the batch; nothing where it is that already.
+
+        Raises:
+            ValueError: if a size is unknown.
+        """
+        if tuple(edge.shape[1:]) == tuple(shape):
+            return edge
+        return self.add(part, lambda **options: keras.layers.Reshape(shape, **options), edge)
