@@ -186,7 +186,7 @@ TABLE = {
     "subclassed": (
         lambda: quantize(Subclassed(name="net")),
         ValueError,
-        "'net' is a subclassed model (Subclassed) functional",
+        "subclassed model 'net' (Subclassed) is not built Call it on data",
     ),
     "no model": (
         lambda: quantize(layers.Dense(2)),

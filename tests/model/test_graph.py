@@ -155,21 +155,6 @@ def test_a_layers_output_can_still_be_taken_for_another_model():
     assert features(draw(1, 6, 6, 2)).shape == (1, 4, 4, 3)
 
 
-class Subclassed(keras.Model):
-    def call(self, inputs):
-        return inputs
-
-
-class GraphWithOwnCall(keras.Model):
-    def call(self, inputs, training=None):
-        return 2.0 * super().call(inputs, training=training)
-
-
-class SequentialWithOwnCall(keras.Sequential):
-    def call(self, inputs, training=None):
-        return 2.0 * super().call(inputs, training=training)
-
-
 class GraphWithOwnTrainStep(keras.Model):
     def train_step(self, data):
         return super().train_step(data)
@@ -178,19 +163,6 @@ class GraphWithOwnTrainStep(keras.Model):
 def with_graph(model_class):
     inputs = keras.Input((3,))
     return model_class(inputs, layers.Dense(2, name="dense")(inputs), name="mine")
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        lambda: Subclassed(name="mine"),
-        lambda: with_graph(GraphWithOwnCall),
-        lambda: SequentialWithOwnCall([keras.Input((3,)), layers.Dense(2)], name="mine"),
-    ],
-)
-def test_a_model_with_a_call_of_its_own_is_refused(model):
-    with pytest.raises(ValueError, match="'mine' is a subclassed model .*functional API"):
-        read_graph(model())
 
 
 def test_a_model_that_only_trains_in_its_own_way_is_read():

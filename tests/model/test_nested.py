@@ -134,20 +134,8 @@ def test_a_frozen_backbone_keeps_its_statistics():
 
 def test_a_backbone_that_would_train_in_inference_is_refused():
     inputs = keras.Input((8, 8, 3))
-    with pytest.raises(ValueError, match="'backbone' is called with training=True"):
+    with pytest.raises(ValueError, match="'backbone' .* is called with training=True"):
         read_graph(keras.Model(inputs, backbone()(inputs, training=True)))
-
-
-class Subclassed(keras.Model):
-    def call(self, inputs):
-        return inputs
-
-
-def test_a_nested_model_with_a_call_of_its_own_is_refused():
-    inputs = keras.Input((3,))
-    model = keras.Model(inputs, Subclassed(name="mine")(inputs))
-    with pytest.raises(ValueError, match="'mine' is a subclassed model .*functional API"):
-        read_graph(model)
 
 
 def test_a_quantized_model_inside_another_is_exported(tmp_path):

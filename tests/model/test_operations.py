@@ -43,6 +43,8 @@ BECOMES = {
     "max_pool": (lambda x, y: ops.max_pool(x, 2, 1, "same"), "MaxPooling2D"),
     "pad": (lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0))), "ZeroPadding2D"),
     "relu": (lambda x, y: ops.relu(x), "Activation"),
+    "cast to the same": (lambda x, y: ops.cast(x, "float32"), "Activation"),
+    "convert_to_tensor": (lambda x, y: ops.convert_to_tensor(x), "Activation"),
     "relu6": (lambda x, y: ops.relu6(x), "Activation"),
     "sigmoid": (lambda x, y: ops.sigmoid(x), "Activation"),
     "tanh": (lambda x, y: ops.tanh(x), "Activation"),

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfq_lowbit.model.operations import layer_of_operation, rescaling_after
+from tfq_lowbit.model.tracing import functional_of, functional_of_call
 
 
 @dataclass(eq=False)
@@ -163,32 +164,24 @@ class _StandIn(keras.Operation):
 
 
 def read_graph(model) -> Graph:
-    """Read the graph of a Sequential or functional model; the model stays as it is.
+    """Read the graph of a model; the model stays as it is.
 
-    Nested models are read too: their layers take the place of the call, at any depth. Operations
-    (`x + y`, `keras.ops.relu(x)`) become the layers that do the same, where there are such.
+    Nested models are read too: their layers take the place of the call, at any depth. So do the
+    layers that a subclassed model, or a layer of somebody's own, calls in its `call`, if that can
+    be traced. Operations (`x + y`, `keras.ops.relu(x)`) become the layers that do the same, where
+    there are such.
 
     Args:
-        model: a built `keras.Sequential` or functional `keras.Model`.
+        model: a built `keras.Model`.
 
     Returns:
         The `Graph`; its nodes hold the model's own layers.
 
     Raises:
         TypeError: if `model` is no Keras model.
-        ValueError: if it is unbuilt, or it or a model in it has a `call` of its own, so that it
-            has no graph.
+        ValueError: if it is unbuilt, or it or a model in it has a `call` of its own that cannot be
+            traced.
     """
-    graph = _read_calls(model)
-    while any(_is_nested(node) for node in graph.nodes):
-        index = next(i for i, node in enumerate(graph.nodes) if _is_nested(node))
-        _inline(graph, index)
-    _replace_operations(graph)
-    return graph
-
-
-def _read_calls(model) -> Graph:
-    """Read the graph of a model, in which a nested model is one call."""
     if not isinstance(model, keras.Model):
         raise TypeError(
             "Argument `model` must be a Sequential or functional keras.Model. "
@@ -199,11 +192,37 @@ def _read_calls(model) -> Graph:
             f"Model {model.name!r} is not built, so its layers have no shapes. Add a keras.Input "
             "as its first layer or call model.build(input_shape)."
         )
-    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
-        functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    else:
-        functional = _functional(model)
-    graph = Graph(model.name)
+    graph = _read_calls(functional_of(model))
+    index = 0
+    while index < len(graph.nodes):
+        inner = _functional_of_node(graph.nodes[index])
+        if inner is None:
+            index += 1
+        else:
+            _inline(graph, index, _read_calls(inner))
+    _replace_operations(graph)
+    return graph
+
+
+def _functional_of_node(node):
+    """Return what a nested model, or a layer of somebody's own, does; None for other calls."""
+
+    def symbolic(leaf):
+        return keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype) if is_edge(leaf) else leaf
+
+    args, kwargs = keras.tree.map_structure(symbolic, (node.args, node.kwargs))
+    functional = functional_of_call(node.layer, args, kwargs)
+    if functional is not None and node.kwargs.get("training"):
+        raise ValueError(
+            f"{node.layer.name!r} ({type(node.layer).__name__}) is called with training=True, so "
+            "that it would train in inference too. Leave `training` to Keras."
+        )
+    return functional
+
+
+def _read_calls(functional) -> Graph:
+    """Read the graph of a functional model, in which a nested model is one call."""
+    graph = Graph(functional.name)
     edges: dict[int, tuple[Edge, Any]] = {}
     own_names = {operation.name for operation in functional.operations}
     names: set[str] = set()
@@ -262,36 +281,10 @@ def _trains_by_default(layer):
     return training is not None and training.default is True
 
 
-def _functional(model):
-    """Return the graph of a functional model as a model of its own, which is not compiled."""
-    try:
-        functional = keras.Model(model.input, model.output, name=model.name)
-    except (AttributeError, ValueError):
-        functional = None
-    # A class may hold a graph of layers and yet have a `call` that does more than run it.
-    if functional is None or type(model).call is not type(functional).call:
-        raise ValueError(
-            f"Model {model.name!r} is a subclassed model ({type(model).__name__}): its `call` is "
-            "Python code without a graph of layers. Build it with the functional API, "
-            "keras.Model(inputs, outputs)."
-        )
-    return functional
-
-
-def _is_nested(node):
-    return isinstance(node.layer, keras.Model)
-
-
-def _inline(graph, index):
-    """Put the calls of a nested model in the place of its call."""
+def _inline(graph, index, inner):
+    """Put the calls of an inner graph in the place of one call."""
     call = graph.nodes[index]
-    if call.kwargs.get("training"):
-        raise ValueError(
-            f"Model {call.layer.name!r} is called with training=True, so that it would train in "
-            "inference too. Leave `training` to Keras."
-        )
-    inner = _read_calls(call.layer)
-    taken, made = call.data_inputs, keras.tree.flatten(call.outputs)
+    taken, made = call.inputs[: len(inner.input_edges)], keras.tree.flatten(call.outputs)
     # What the inner model calls its inputs and outputs, outside.
     outside = dict(zip(inner.input_edges, taken, strict=True))
     passed_on = {}  # outputs that are inputs, or twice the same: there is one edge for both

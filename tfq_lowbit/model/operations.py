@@ -111,6 +111,12 @@ def _activation(name, **fixed):
     return make
 
 
+def _unchanged(node, config, shape):
+    if node.data_inputs[0].dtype != node.output.dtype:
+        return None
+    return layers.Activation("linear", name=node.name)
+
+
 def _leaky_relu(node, config, shape):
     return layers.LeakyReLU(config["negative_slope"], name=node.name)
 
@@ -141,6 +147,8 @@ _LAYERS: dict[str, Callable] = {
     "AveragePool": _pool({3: layers.AveragePooling1D, 4: layers.AveragePooling2D}),
     "MaxPool": _pool({3: layers.MaxPooling1D, 4: layers.MaxPooling2D}),
     "Pad": _pad,
+    "ConvertToTensor": _unchanged,
+    "Cast": _unchanged,
     "Relu": _activation("relu"),
     "Relu6": _activation("relu6"),
     "Sigmoid": _activation("sigmoid"),
