@@ -5,8 +5,6 @@ arithmetic the default LiteRT resolver uses on x86_64, bit for bit: XNNPACK for 
 accepts ("delegated" below), the builtin optimized kernels for the others.
 """
 
-import ctypes
-import ctypes.util
 import math
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
 from tests.evaluator_bits import CUSTOM
+from tests.evaluator_functions import EXP, FUNCTIONS
 from tests.evaluator_nodes import (
     F32,
     Node,
@@ -33,8 +32,6 @@ from tests.evaluator_nodes import (
 STORAGE = {"FLOAT32": F32, "INT8": np.int8, "INT32": np.int32, "INT64": np.int64}
 STORAGE |= {"UINT8": np.uint8}
 PACKED_BITS = {"INT4": 4, "INT2": 2}
-EXPONENTIAL = ctypes.CDLL(ctypes.util.find_library("m")).expf  # the runtime links it too
-EXPONENTIAL.restype, EXPONENTIAL.argtypes = ctypes.c_float, [ctypes.c_float]
 
 
 def _check_weights(node: Node, channels: int, axis: int, types: list[str]) -> None:
@@ -125,6 +122,10 @@ def fully_connected(node: Node) -> np.ndarray:
 
 
 def add(node: Node) -> np.ndarray:
+    """ADD and SUB, of int8 tensors or plain int32 numbers."""
+    sign = -1 if node.name == "SUB" else 1
+    if node.output.type == "INT32":
+        return node.inputs[0].data + sign * node.inputs[1].data
     scale_out, zero_out = node.output.grid
     codes = [source.codes for source in node.inputs]
     scales = [source.grid[0] for source in node.inputs]
@@ -132,9 +133,9 @@ def add(node: Node) -> np.ndarray:
     if all(2.0**-10 <= ratio < 2.0**8 for ratio in ratios):
         shift = 21 - math.frexp(float(max(ratios)))[1]
         factors = [int(np.rint(np.float64(ratio) * 2.0**shift)) for ratio in ratios]
-        total = codes[0] * factors[0] + codes[1] * factors[1] + (1 << (shift - 1))
+        total = codes[0] * factors[0] + sign * codes[1] * factors[1] + (1 << (shift - 1))
         return clamp(node, (total >> shift) + zero_out, True)
-    if codes[0].shape != codes[1].shape or min(scales) * 2.0**18 < max(scales):
+    if sign < 0 or codes[0].shape != codes[1].shape or min(scales) * 2.0**18 < max(scales):
         raise NotImplementedError("ADD: broadcast or extreme scales outside the XNNPACK range")
     twice = np.float64(F32(2) * max(scales))
     whole = in_blocks(codes[0], 16)
@@ -218,7 +219,7 @@ def softmax(node: Node) -> np.ndarray:
     exact = zero_out == -128 and abs(scale_out * 256 - 1) < 1e-3
     require(exact, "SOFTMAX: output grid must be scale 1/256, zero point -128")
     steps = -scale_in * F32(node.options.beta) * np.arange(256).astype(F32)
-    table = np.array([EXPONENTIAL(float(step)) for step in steps], F32)
+    table = EXP(steps)
     data = node.inputs[0].data.astype(np.int64)
     powers = table[data.max(-1, keepdims=True) - data]
     total = np.add.accumulate(powers, axis=-1, dtype=F32)[..., -1:]  # strictly left to right
@@ -302,14 +303,15 @@ def transpose(node: Node) -> np.ndarray:
 OPERATORS = {"CONV_2D": convolution, "DEPTHWISE_CONV_2D": convolution}
 OPERATORS |= {"RESIZE_NEAREST_NEIGHBOR": resize_nearest, "RESIZE_BILINEAR": resize_bilinear}
 OPERATORS |= {"TRANSPOSE_CONV": transposed_convolution}
-OPERATORS |= {"FULLY_CONNECTED": fully_connected, "ADD": add, "MUL": multiply, "MEAN": mean}
-OPERATORS |= {"AVERAGE_POOL_2D": average_pool, "MAX_POOL_2D": max_pool, "SOFTMAX": softmax}
+OPERATORS |= {"FULLY_CONNECTED": fully_connected, "ADD": add, "SUB": add, "MUL": multiply}
+OPERATORS |= {"AVERAGE_POOL_2D": average_pool, "MAX_POOL_2D": max_pool, "MEAN": mean}
+OPERATORS |= {"SOFTMAX": softmax}
 OPERATORS |= {"MAXIMUM": extremum, "MINIMUM": extremum, "PAD": pad, "RESHAPE": reshape}
 OPERATORS |= {"RELU": rectify, "RELU6": rectify, "RELU_N1_TO_1": rectify}
 OPERATORS |= {"QUANTIZE": quantize, "DEQUANTIZE": dequantize}
 OPERATORS |= {"CONCATENATION": concatenation, "TRANSPOSE": transpose}
 OPERATORS |= {"SLICE": strided_slice, "STRIDED_SLICE": strided_slice}
-OPERATORS |= {"BITWISE_XOR": exclusive_or, **CUSTOM}
+OPERATORS |= {"BITWISE_XOR": exclusive_or, **FUNCTIONS, **CUSTOM}
 
 
 def _read_tensor(stored, buffers) -> Tensor:

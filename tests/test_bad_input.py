@@ -200,14 +200,14 @@ TABLE = {
         "'memory' (LSTM) cannot be quantized Conv2D Dense",
     ),
     "activation": (
-        lambda: quantize(with_layer(layers.Dense(2, activation="tanh", name="squash"))),
+        lambda: quantize(with_layer(layers.Dense(2, activation="glu", name="squash"))),
         ValueError,
-        "'squash' (Dense) cannot be quantized 'tanh' relu6",
+        "'squash' (Dense) cannot be quantized 'glu' relu6 tanh",
     ),
     "option": (
-        lambda: quantize(with_layer(layers.ReLU(4.0, name="clip"))),
+        lambda: quantize(with_layer(layers.Softmax(axis=0, name="clip"))),
         ValueError,
-        "'clip' (ReLU) cannot be quantized max_value None or 6 4.0",
+        "'clip' (Softmax) cannot be quantized axis -1 received 0",
     ),
     "operation": (
         lambda: quantize(with_layer(keras.ops.sin)),

@@ -66,6 +66,7 @@ PUBLIC_NAMES = {
     "compile_with_vela",
     "delegate_path",
     "export_tflite",
+    "gelu_tanh",
     "integer_weights",
     "quantize_model",
     "quantizers",

@@ -24,6 +24,7 @@ from tfq_lowbit.wrappers import (
     QuantizeWrapper,
     RPReLU,
     SnapToGrid,
+    gelu_tanh,
     use_packed_kernels,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "compile_with_vela",
     "delegate_path",
     "export_tflite",
+    "gelu_tanh",
     "integer_weights",
     "quantize_model",
     "quantizers",

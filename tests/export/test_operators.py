@@ -15,7 +15,7 @@ from tests.export import test_bit_operators as bits
 from tests.promise import run_litert
 from tfq_lowbit.export import operators, write_tflite
 from tfq_lowbit.export.arithmetic import FLOAT32_EXACT, accumulator_type
-from tfq_lowbit.export.program import Constant, FloatTensor, Grid, Program, Tensor
+from tfq_lowbit.export.program import Constant, FloatTensor, Grid, IndexTensor, Program, Tensor
 from tfq_lowbit.targets import litert
 
 SEEDS = range(4)
@@ -173,6 +173,76 @@ def requantize(about, output, activation="NONE", zero=None):
     return make
 
 
+def merge(operator, left=(5, 4, 3), right=(5, 4, 3), about=0.05, output=0.05, **options):
+    """Returns a row for an operator of two tensors, whose shapes may broadcast."""
+
+    def make(draw):
+        sources = [
+            Tensor(name, (None, *shape), draw.grid(about))
+            for name, shape in (("left", left), ("right", right))
+        ]
+        target = draw.output(*np.broadcast_shapes(left, right), about=output)
+        return operator("layer", *sources, target, **options)
+
+    return make
+
+
+def extremum(operator, left=(5, 4, 3), right=(5, 4, 3)):
+    def make(draw):
+        grid = draw.grid()
+        shapes = {"left": left, "right": right, "output": np.broadcast_shapes(left, right)}
+        tensors = [Tensor(name, (None, *shape), grid) for name, shape in shapes.items()]
+        return operator("layer", *tensors)
+
+    return make
+
+
+def with_constant(operator, is_left=False):
+    """Returns a row for a sum or difference with a constant."""
+
+    def make(draw):
+        source, code = draw.tensor(5, 4, 3), np.array([127], np.int8)
+        offset = Constant("offset", code, "INT8", np.array([draw.scale(0.02)], np.float32))
+        sides = (offset, source) if is_left else (source, offset)
+        return operator("layer", *sides, draw.output(5, 4, 3))
+
+    return make
+
+
+def scaled(factor, about=0.05, output=0.05):
+    def make(draw):
+        ends = draw.tensor(5, 4, 3, about=about), draw.output(5, 4, 3, about=output)
+        return operators.Requantize("layer", *ends, factor=factor)
+
+    return make
+
+
+def function(operator, about=0.05, grid=None, output=0.03, **options):
+    """Returns a row for a table of the runtime, on its own grid or a random one."""
+
+    def make(draw):
+        target = draw.output(9, 31, about=output)
+        if grid is not None:
+            target = Tensor("output", target.shape, Grid(np.float32(grid[0]), grid[1]))
+        return operator("layer", draw.tensor(9, 31, about=about), target, **options)
+
+    return make
+
+
+def cast(draw):
+    return operators.Cast("layer", draw.tensor(9, 31), IndexTensor("output", (None, 9, 31)))
+
+
+def offset(draw):
+    ends = (IndexTensor(name, (None, 9, 31)) for name in ("input", "output"))
+    return operators.Offset("layer", *ends)
+
+
+def gather(draw):
+    source = IndexTensor("input", (None, 9, 31))
+    return operators.Gather("layer", source, draw.output(9, 31), draw.codes(256))
+
+
 def same_grid(shape, output_shape, build):
     """Returns a row for an operator that keeps the grid."""
 
@@ -310,6 +380,39 @@ TABLE = {
     "add far apart": add(left=0.001, right=0.2),
     "add zero points at the lower end": add(zero=-128),
     "add zero points at the upper end": add(zero=127),
+    "add broadcast": merge(operators.Add, (1, 1, 3), (5, 4, 3)),
+    "add a constant": with_constant(operators.Add),
+    "subtract": merge(operators.Subtract),
+    "subtract relu": merge(operators.Subtract, activation="RELU"),
+    "subtract far apart": merge(operators.Subtract, about=0.2, output=0.5),
+    "subtract broadcast": merge(operators.Subtract, (5, 4, 3), (1, 1, 3)),
+    "subtract from a constant": with_constant(operators.Subtract, is_left=True),
+    "multiply": merge(operators.Multiply, output=0.1),
+    "multiply to finer": merge(operators.Multiply, about=1.3, output=0.9),
+    "multiply relu6": merge(operators.Multiply, output=0.1, activation="RELU6"),
+    "multiply by channels": merge(operators.Multiply, (5, 4, 3), (1, 1, 3), output=0.1),
+    "multiply channels": merge(operators.Multiply, (1, 1, 3), (5, 4, 3), output=0.1),
+    "multiply by one channel": merge(operators.Multiply, (5, 4, 3), (5, 4, 1), output=0.1),
+    "multiply vectors": merge(operators.Multiply, (37,), (37,), output=0.1),
+    "maximum of two": extremum(operators.Maximum),
+    "maximum broadcast": extremum(operators.Maximum, (5, 4, 3), (1, 1, 3)),
+    "minimum of two": extremum(operators.Minimum),
+    "minimum of one channel": extremum(operators.Minimum, (5, 4, 1), (5, 4, 3)),
+    "scale by a third": scaled(1 / 3),
+    "scale by a negative number": scaled(-1.7),
+    "scale up": scaled(3.0, output=0.1),
+    "logistic": function(operators.Logistic, grid=(1 / 256, -128)),
+    "logistic of large values": function(operators.Logistic, 2.0, grid=(1 / 256, -128)),
+    "tanh": function(operators.Tanh, grid=(1 / 128, 0)),
+    "tanh of small values": function(operators.Tanh, 0.004, grid=(1 / 128, 0)),
+    "elu": function(operators.Elu),
+    "elu to coarser": function(operators.Elu, 0.2, output=0.1),
+    "gelu": function(operators.Gelu),
+    "gelu of small values": function(operators.Gelu, 0.005, output=0.003),
+    "gelu by tanh": function(operators.Gelu, approximate=True),
+    "cast": cast,
+    "offset": offset,
+    "gather": gather,
     "requantize to finer": requantize(0.05, 0.03),
     "requantize to coarser": requantize(0.05, 0.3),
     "requantize far": requantize(0.05, 1.0),
@@ -362,6 +465,8 @@ TABLE = {
 def fed(draw, tensor):
     """Returns codes, or reals of which many lie on ties and some outside of the grid."""
     shape = (BATCH, *tensor.shape[1:])
+    if isinstance(tensor, IndexTensor):
+        return draw.random.integers(0, 256, shape).astype(np.int32)
     if tensor.grid is not None:
         return draw.codes(shape)
     return (draw.random.integers(-40, 400, shape) / 64).astype(np.float32)

@@ -9,10 +9,8 @@ from tfq_lowbit.export.operators import Add, Bound, Mean
 from tfq_lowbit.export.pending import (
     PendingCodes,
     PendingInput,
-    PendingJoin,
     PendingMean,
     PendingMove,
-    PendingSum,
 )
 from tfq_lowbit.export.pending_kernel import (
     MAX_BIAS,
@@ -20,6 +18,7 @@ from tfq_lowbit.export.pending_kernel import (
     KernelSpec,
     PendingKernel,
 )
+from tfq_lowbit.export.pending_merge import PendingJoin, PendingSum
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
 from tfq_lowbit.targets import litert

@@ -9,8 +9,9 @@ from tests.promise import run_litert
 from tfq_lowbit.export import write_tflite
 from tfq_lowbit.export.chain import Chain
 from tfq_lowbit.export.emitter import Emitter
-from tfq_lowbit.export.pending import PendingInput, PendingMean, PendingSum
+from tfq_lowbit.export.pending import PendingInput, PendingMean
 from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
+from tfq_lowbit.export.pending_merge import PendingSum
 from tfq_lowbit.export.pending_norm import PendingNorm, pack_signs
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp

@@ -138,6 +138,35 @@ def padded():
     return keras.Model(inputs, conv("last")(x))
 
 
+def gated():
+    inputs = image()
+    x = layers.Activation("silu", name="silu")(conv("first")(inputs))
+    gate = conv("gate", activation="sigmoid")(x)
+    return keras.Model(inputs, conv("last")(layers.Multiply(name="times")([x, gate])))
+
+
+def functions_of_kernels():
+    inputs = image()
+    x = conv("first", activation="tanh")(inputs)
+    x = layers.LeakyReLU(name="leaky")(conv("middle")(x))
+    x = layers.Activation("relu", name="relu")(layers.ELU(name="elu")(x))
+    return keras.Model(inputs, conv("last")(layers.Rescaling(0.5, name="half")(x)))
+
+
+def rescaling_of_a_shared_input():
+    inputs = image()
+    x = layers.Rescaling(0.5, name="half")(inputs)
+    return keras.Model(inputs, [conv("a")(x), conv("b")(inputs)])
+
+
+def extrema():
+    inputs = image()
+    x = conv("first", activation="relu")(inputs)
+    x = layers.Maximum(name="max")([x, conv("a")(x)])
+    y = layers.Subtract(name="minus")([x, conv("b", activation="relu")(x)])
+    return keras.Model(inputs, conv("last")(y))
+
+
 # Model: the edges with a quantizer (None: the data decide on the sign), and those that keep a grid.
 TABLE = {
     plain: (
@@ -217,6 +246,47 @@ TABLE = {
     ),
     hidden_output: ({"image": (8, None), "first": (7, False), "last": (7, True)}, set()),
     rescaled: ({"rescaling": (8, None), "first": (6, False), "last": (7, True)}, set()),
+    gated: (
+        {
+            "image": (8, None),
+            "first": (7, True),
+            "silu_sigmoid": (8, False),
+            "silu": (4, False),  # its zero point is trained
+            "gate": (7, True),
+            "gate_sigmoid": (8, False),
+            "times": (6, True),
+            "last": (7, True),
+        },
+        set(),
+    ),
+    functions_of_kernels: (
+        {
+            "image": (8, None),
+            "first": (7, True),
+            "first_tanh": (8, True),
+            "middle": (7, True),
+            "leaky": (7, False),
+            "relu": (7, False),
+            "half": (6, False),
+            "last": (7, True),
+        },
+        set(),
+    ),
+    rescaling_of_a_shared_input: (
+        {"image": (8, None), "half": (6, False), "a": (7, True), "b": (7, True)},
+        set(),
+    ),
+    extrema: (
+        {
+            "image": (8, None),
+            "first": (4, False),
+            "max": (4, True),
+            "b": (4, False),
+            "minus": (6, True),
+            "last": (7, True),
+        },
+        set(),
+    ),
     padded: (
         {"image": (8, None), "first": (6, False), "last": (7, True)},
         {"pad", "pad_again"},
@@ -360,17 +430,6 @@ def refused_input():
     return keras.Model(inputs, layers.Dense(2)(inputs))
 
 
-def refused_rescaling():
-    inputs = image()
-    return keras.Model(inputs, layers.Rescaling(0.5, name="half")(conv("first")(inputs)))
-
-
-def refused_rescaling_of_a_shared_input():
-    inputs = image()
-    x = layers.Rescaling(0.5, name="half")(inputs)
-    return keras.Model(inputs, [conv("a")(x), conv("b")(inputs)])
-
-
 def refused_training():
     inputs = keras.Input((4,), name="image")
     return keras.Model(inputs, layers.Dropout(0.5, name="always")(inputs, training=True))
@@ -380,8 +439,6 @@ def refused_training():
     ("build", "words"),
     [
         (refused_input, "'image' must be of a float type.*'int32'.*Cast"),
-        (refused_rescaling, r"'half' \(Rescaling\).*only consumer of a model input.*fold"),
-        (refused_rescaling_of_a_shared_input, r"'half' \(Rescaling\).*only consumer"),
         (refused_training, r"'always' \(Dropout\).*training=True.*Leave"),
     ],
 )
@@ -393,3 +450,19 @@ def test_what_has_no_integer_form_is_refused_by_name(build, words):
 def test_overrides_are_checked_against_the_layers():
     with pytest.raises(ValueError, match="'conv1' matches no layer.*first, middle, last"):
         place(plain(), RECIPE.override("conv1", weight_bits=4))
+
+
+def test_values_that_lie_to_one_side_of_0_get_a_trained_zero_point():
+    placement = place(gated())
+    (edge,) = [edge for edge in placement.quantized if edge.name == "silu"]
+    assert type(placement.quantizer(edge)) is quantizers.LSQPlus
+    placement = place(gated(), Recipe(3, 4, 6, "affine", "affine"))
+    (edge,) = [edge for edge in placement.quantized if edge.name == "silu"]
+    assert placement.quantizer(edge).asymmetric
+
+
+def test_the_runtimes_functions_have_fixed_steps():
+    placement = place(functions_of_kernels())
+    steps = {edge.name: placement.fixed_step(edge) for edge in placement.quantized}
+    assert steps.pop("first_tanh") == 1 / 128
+    assert set(steps.values()) == {None}

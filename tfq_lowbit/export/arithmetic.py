@@ -5,6 +5,12 @@ that is written is one that the default resolver gives to XNNPACK, which requant
 rounding in float32. (The builtin kernels round twice, which adds up to half an accumulator step.)
 """
 
+import ctypes
+import ctypes.util
+import functools
+import math
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -58,3 +64,32 @@ def clamped_codes(grid, clamp):
 def _bound_code(bound, scale, zero_point):
     value = np.float32(bound) / np.float32(scale) + np.float32(zero_point)
     return int(np.rint(np.clip(value, INT8_MIN, INT8_MAX)))
+
+
+# What takes the place of a system without a C math library: float64, rounded once.
+_DOUBLE: dict[str, Callable] = {
+    "expf": np.exp,
+    "expm1f": np.expm1,
+    "tanhf": np.tanh,
+    "erfcf": np.vectorize(math.erfc, otypes=[np.float64]),
+}
+
+
+@functools.cache
+def float32_function(name):
+    """Return a function of the system's math library, which the runtime computes with too.
+
+    Its last bit may differ from one system to the next.
+
+    Args:
+        name: "expf", "expm1f", "tanhf" or "erfcf".
+
+    Returns:
+        A function from a float32 array to one.
+    """
+    library = ctypes.util.find_library("m")
+    if library is None:
+        return lambda values: _DOUBLE[name](values.astype(np.float64)).astype(np.float32)
+    function = getattr(ctypes.CDLL(library), name)
+    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
+    return lambda values: np.array([function(float(value)) for value in values], np.float32)

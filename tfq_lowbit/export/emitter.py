@@ -6,7 +6,7 @@ import numpy as np
 
 from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, clamped_codes, fused_bounds
 from tfq_lowbit.export.operators import BitpackCodes, BitpackSigns, Bound, FlipSigns
-from tfq_lowbit.export.program import FloatTensor, PackedTensor, Program, Tensor
+from tfq_lowbit.export.program import FloatTensor, IndexTensor, PackedTensor, Program, Tensor
 
 
 @dataclass(eq=False)
@@ -37,9 +37,18 @@ class Emitter:
         """Return a new float32 tensor; `name` gets a suffix if it is taken."""
         return FloatTensor(self._unique(name), shape)
 
+    def indices(self, name, shape):
+        """Return a new int32 tensor; `name` gets a suffix if it is taken."""
+        return IndexTensor(self._unique(name), shape)
+
     def packed(self, name, shape):
         """Return a new tensor of packed signs; `name` gets a suffix if it is taken."""
         return PackedTensor(self._unique(name), shape)
+
+    def takes(self, code):
+        """Return whether the target has an operator."""
+        operators = getattr(getattr(self.target, "rules", None), "OPERATORS", None)
+        return operators is None or code in operators
 
     def pack_signs(self, source, thresholds, flips=None):
         """Pack the signs of an int8 tensor, once for all who ask alike.
@@ -110,7 +119,10 @@ class Emitter:
         low, high = clamped_codes(grid, clamp)
         activation = "NONE"
         if can_fuse and low == zero:
-            activation = "RELU6" if high < INT8_MAX else "RELU" if low > INT8_MIN else "NONE"
+            # RELU6 where it takes away no code of the output: a maximum may lie above 6.
+            is_below_6 = high <= fused_bounds("RELU6", grid.scale, zero)[1]
+            takes_6 = high < INT8_MAX and is_below_6
+            activation = "RELU6" if takes_6 else "RELU" if low > INT8_MIN else "NONE"
         free_low, free_high = fused_bounds(activation, grid.scale, zero)
         output = self.tensor(name, shape, grid)
         self.add(make(output, activation) if can_fuse else make(output))

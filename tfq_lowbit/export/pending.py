@@ -10,9 +10,7 @@ import numpy as np
 
 from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN
 from tfq_lowbit.export.operators import (
-    Add,
     Bound,
-    Concatenation,
     Mean,
     Quantize,
     Requantize,
@@ -189,32 +187,6 @@ class PendingInput(Pending):
         return Grid(np.float32(grid.scale / self.factor), zero_point, grid.low, grid.high)
 
 
-class PendingSum(ClampedPending):
-    """The sum of two int8 tensors."""
-
-    def __init__(self, name, shape, left, right):
-        super().__init__(name, shape)
-        self._left, self._right = left, right
-
-    def _emit(self, emitter, grid):
-        smallest, largest = emitter.target.ADD_RATIOS
-        for side in (self._left, self._right):
-            ratio = float(side.grid.scale / grid.scale)
-            if not smallest <= ratio < largest:
-                raise ValueError(
-                    f"The sum {self.name!r} has an input whose scale is {ratio:g} times that of "
-                    f"its output; the runtime adds exactly from {smallest:g} to {largest:g} only. "
-                    "Train or calibrate the step sizes of its inputs and output anew."
-                )
-        return emitter.bounded(
-            self.name,
-            self.shape,
-            grid,
-            self._clamp,
-            lambda output, activation: Add(self.name, self._left, self._right, output, activation),
-        )
-
-
 class PendingMean(ClampedPending):
     """The mean over height and width of an int8 tensor."""
 
@@ -258,23 +230,6 @@ class PendingCodes(ClampedPending):
             self._clamp,
             lambda output, activation: Requantize(self.name, self._source, output, activation),
         )
-
-
-class PendingJoin(Pending):
-    """A concatenation whose parts will be emitted on its grid."""
-
-    def __init__(self, name, shape, parts, axis):
-        super().__init__(name, shape)
-        self._parts, self._axis = parts, axis
-
-    def clamp(self, clamp):
-        for part in self._parts:
-            part.clamp(clamp)
-
-    def _emit(self, emitter, grid):
-        tensors = [part.emit(emitter, grid) for part in self._parts]
-        output = emitter.tensor(self.name, self.shape, grid)
-        return emitter.add(Concatenation(self.name, tensors, output, self._axis))
 
 
 class PendingMove(Pending):

@@ -99,6 +99,21 @@ class PackedTensor:
 
 
 @dataclass(eq=False)
+class IndexTensor:
+    """An int32 tensor of plain numbers: places in a table.
+
+    Attributes:
+        name: unique in the program.
+        shape: with the batch first, None where unknown.
+        grid: None.
+    """
+
+    name: str
+    shape: tuple
+    grid: None = None
+
+
+@dataclass(eq=False)
 class Constant:
     """A tensor of the file that holds data.
 
@@ -118,8 +133,13 @@ class Constant:
     zero_point: int = 0
     axis: int = 0
 
+    @property
+    def grid(self):
+        """The grid of a constant with one scale."""
+        return Grid(self.scales[0], self.zero_point)
 
-AnyTensor = Tensor | FloatTensor | PackedTensor
+
+AnyTensor = Tensor | FloatTensor | PackedTensor | IndexTensor
 
 
 class Operator(Protocol):

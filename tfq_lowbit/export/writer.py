@@ -11,6 +11,7 @@ from tfq_lowbit.export.program import (
     CUSTOM_OPTIONS,
     AnyTensor,
     Constant,
+    IndexTensor,
     PackedTensor,
     Program,
     is_custom,
@@ -34,6 +35,8 @@ OPTIONAL_INPUT = -1
 ENUMERATIONS = {
     "padding": schema.Padding,
     "fusedActivationFunction": schema.ActivationFunctionType,
+    "inDataType": schema.TensorType,
+    "outDataType": schema.TensorType,
 }
 
 
@@ -170,6 +173,8 @@ class _Writer:
         shape, written.type = tensor.shape, schema.TensorType.FLOAT32
         if isinstance(tensor, PackedTensor):
             shape, written.type = tensor.words_shape, schema.TensorType.INT32
+        elif isinstance(tensor, IndexTensor):
+            written.type = schema.TensorType.INT32
         elif tensor.grid is not None:
             written.type = schema.TensorType.INT8
             written.quantization = _quantization([tensor.grid.scale], tensor.grid.zero_point)

@@ -2,10 +2,12 @@
 
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate
+from tfq_lowbit.model.functions import function_of, require_function
 from tfq_lowbit.model.graph import Edge, Graph, Node, read_graph
 from tfq_lowbit.model.quantize import quantize_model
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import (
+    CLAMPS,
     NO_OPS,
     Clamp,
     Role,
@@ -18,6 +20,7 @@ from tfq_lowbit.model.rules import (
 from tfq_lowbit.model.summary import LayerSummary, Summary, summary
 
 __all__ = [
+    "CLAMPS",
     "Clamp",
     "Edge",
     "Graph",
@@ -33,9 +36,11 @@ __all__ = [
     "calibrate",
     "clamp_of",
     "find_rule",
+    "function_of",
     "has_softmax",
     "is_no_op",
     "quantize_model",
     "read_graph",
+    "require_function",
     "summary",
 ]

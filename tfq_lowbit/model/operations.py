@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import keras
 
+from tfq_lowbit.wrappers import gelu_tanh
+
 layers = keras.layers
 
 
@@ -45,6 +47,8 @@ def _with_two_operands(kind, node, is_edge):
         return _MERGING[kind](name=node.name), [first, second]
     if is_edge(second) and kind in ("Add", "Multiply"):
         first, second = second, first
+    if is_edge(second) and isinstance(first, (int, float)) and kind == "Subtract":
+        return layers.Rescaling(-1.0, float(first), name=node.name), second
     if not is_edge(first) or not isinstance(second, (int, float)) or kind not in _RESCALING:
         return None
     scale, offset = _RESCALING[kind](second)
@@ -117,6 +121,19 @@ def _unchanged(node, config, shape):
     return layers.Activation("linear", name=node.name)
 
 
+def _gelu(node, config, shape):
+    function = gelu_tanh if config["approximate"] else "gelu"
+    return layers.Activation(function, name=node.name)
+
+
+def _elu(node, config, shape):
+    return layers.ELU(config["alpha"], name=node.name)
+
+
+def _negative(node, config, shape):
+    return layers.Rescaling(-1.0, name=node.name)
+
+
 def _leaky_relu(node, config, shape):
     return layers.LeakyReLU(config["negative_slope"], name=node.name)
 
@@ -156,8 +173,13 @@ _LAYERS: dict[str, Callable] = {
     "Silu": _activation("silu"),
     "HardSilu": _activation("hard_silu"),
     "HardSigmoid": _activation("hard_sigmoid"),
-    "Gelu": _activation("gelu", approximate=False),
-    "Elu": _activation("elu", alpha=1.0),
+    "Gelu": _gelu,
+    "Elu": _elu,
+    "Selu": _activation("selu"),
+    "Softplus": _activation("softplus"),
+    "Softsign": _activation("softsign"),
+    "Exp": _activation("exponential"),
+    "Negative": _negative,
     "Softmax": _activation("softmax", axis=-1),
     "LeakyRelu": _leaky_relu,
 }

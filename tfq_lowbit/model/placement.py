@@ -1,10 +1,12 @@
 """Where quantizers go: one for each tensor that an integer kernel reads or writes."""
 
 from dataclasses import dataclass, replace
+from itertools import permutations
 
 import keras
 
 from tfq_lowbit.model.decomposition import decompose_layers
+from tfq_lowbit.model.functions import Sign, require_function
 from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import (
@@ -12,12 +14,12 @@ from tfq_lowbit.model.rules import (
     activation_name,
     clamp_of,
     find_rule,
-    has_softmax,
     is_no_op,
 )
 from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
+from tfq_lowbit.model.splitting import split_calls
 from tfq_lowbit.quantizers import MAX_BITS, UniformAffine, activation_quantizer
-from tfq_lowbit.wrappers import can_be_binary, channel_shape
+from tfq_lowbit.wrappers import RPReLU, can_be_binary, channel_shape
 
 SOFTMAX_STEP = 1.0 / 256.0
 PASSING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.MAX_POOL, Role.SHAPE)
@@ -43,9 +45,8 @@ class Placement:
 
     def __post_init__(self):
         decompose_layers(self.graph)
-        _split_softmax(self.graph)
-        _split_sums(self.graph)
-        self.roles = {node: find_rule(node.layer).role for node in self.graph.nodes}
+        split_calls(self.graph)
+        self.roles = {node: self._find_role(node) for node in self.graph.nodes}
         self.recipe.check_overrides(
             path for node in self.graph.nodes for path in (node.path, node.origin) if path
         )
@@ -65,7 +66,6 @@ class Placement:
             self._place(edge)
         for node in self.graph.nodes:
             self._check_call(node)
-            self._check_rescaling(node)
             if self._keeps_grid(node):
                 self.on_grid.add(node.output)
             else:
@@ -87,9 +87,9 @@ class Placement:
     def quantizer(self, edge: Edge):
         """Build the quantizer of an edge in `quantized`."""
         producer = self._producers.get(edge)
-        role = None if producer is None else self.roles[producer]
-        if role is Role.SOFTMAX:
-            return UniformAffine(8, signed=False, init="min_max")
+        role = self._role_before(edge)
+        if self.fixed_step(edge) is not None:
+            return UniformAffine(8, signed=not self._is_nonnegative(edge), init="min_max")
         if producer is None or role is Role.RESCALING or self._is_raw_input(edge):
             is_rescaled = role is Role.RESCALING
             unit = producer.layer.offset or None if producer and is_rescaled else None
@@ -102,11 +102,33 @@ class Placement:
             scheme = self.settings[consumers[0]].activation_quantizer
             init = self.settings[consumers[0]].activation_init
         signed = not self._is_nonnegative(edge)
-        return activation_quantizer(scheme, self._bits(edge), signed, init)
+        is_skewed = signed and self._is_skewed(edge)
+        return activation_quantizer(scheme, self._bits(edge), signed, init, is_skewed)
 
-    def is_softmax(self, edge: Edge) -> bool:
-        """Return whether `edge` is a softmax's output."""
-        return self._role_before(edge) is Role.SOFTMAX
+    def fixed_step(self, edge: Edge) -> float | None:
+        """Return the step of an edge whose grid the runtime fixes, None for another."""
+        role = self._role_before(edge)
+        if role is Role.SOFTMAX:
+            return SOFTMAX_STEP
+        return self._function_before(edge).step if role is Role.FUNCTION else None
+
+    def _function_before(self, edge):
+        return require_function(self._producers[edge].layer)
+
+    def _find_role(self, node):
+        """Return the role of a call: a Rescaling right behind an input changes its unit."""
+        role = find_rule(node.layer).role
+        if role is not Role.RESCALING:
+            return role
+        taken, (edge,) = node, node.data_inputs
+        while self.graph.is_only_for(edge, taken):
+            producer = self.graph.producer(edge)
+            if producer is None:
+                return Role.RESCALING if node.layer.scale > 0 else Role.FUNCTION
+            if not is_no_op(producer.layer):
+                break
+            taken, (edge,) = producer, producer.data_inputs
+        return Role.FUNCTION
 
     def _is_raw_input(self, edge):
         """Whether an edge is a model input, or what layers that do nothing make of one."""
@@ -145,9 +167,7 @@ class Placement:
         if self.is_binary(consumers[0]):
             # The signs of a normalized integer are a threshold on it.
             return before is Role.BATCH_NORM and not self.folds(producer)
-        if before is Role.RESCALING:
-            return False
-        if before is Role.SOFTMAX:
+        if before is Role.RESCALING or self.fixed_step(edge) is not None:
             return False
         if after is Role.BATCH_NORM:
             return self._folds_behind(producer)
@@ -170,7 +190,7 @@ class Placement:
         bits = [self.recipe.output_bits] if edge in self.graph.output_edges else []
         for node in self.consumers(edge):
             role = self.roles[node]
-            if role is Role.SOFTMAX:
+            if role in (Role.SOFTMAX, Role.FUNCTION) and not isinstance(node.layer, RPReLU):
                 bits.append(self.recipe.output_bits)
             elif role in PASSING or role is Role.RESCALING or self._takes_raw(node, edge):
                 bits.append(self._bits(node.output))
@@ -191,11 +211,39 @@ class Placement:
         role = self.roles[node]
         if role is Role.SOFTMAX:
             return True
+        if role is Role.FUNCTION and isinstance(node.layer, keras.layers.Rescaling):
+            keeps_sign = node.layer.scale > 0 and node.layer.offset >= 0
+            return keeps_sign and self._is_nonnegative(node.data_inputs[0])
+        if role is Role.FUNCTION:
+            return require_function(node.layer).sign is Sign.NONNEGATIVE
+        if type(node.layer) is keras.layers.Subtract:
+            return False
         if role in (Role.ACTIVATION, Role.KERNEL) and clamp_of(node.layer).lower == 0.0:
             return True
-        if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING, Role.PRELU):
+        if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING):
             return False
         return all(self._is_nonnegative(taken) for taken in node.data_inputs)
+
+    def _is_skewed(self, edge):
+        """Whether a grid around 0 would waste half of its codes: behind SiLU, GELU and the like."""
+        node = self._producers.get(edge)
+        if node is None:
+            return False
+        if self.roles[node] is Role.FUNCTION:
+            return require_function(node.layer).sign is Sign.SKEWED
+        if type(node.layer) is keras.layers.Multiply:
+            # x * sigmoid(x), and x * hard_sigmoid(x).
+            return any(self._is_gate(*pair) for pair in permutations(node.data_inputs))
+        if self.roles[node] in (*PASSING, Role.CONCATENATE):
+            return any(self._is_skewed(taken) for taken in node.data_inputs)
+        return False
+
+    def _is_gate(self, x, factor):
+        """Whether `factor` is a function of `x` that is at least 0."""
+        node = self._producers.get(factor)
+        if node is None or self.roles[node] is not Role.FUNCTION:
+            return False
+        return node.data_inputs == [x] and self._is_nonnegative(factor)
 
     def _check_input(self, edge):
         if not keras.backend.is_float_dtype(edge.dtype):
@@ -211,48 +259,6 @@ class Placement:
                 "is called with training=True, so that it would train in inference too. Leave "
                 "`training` to Keras."
             )
-
-    def _check_rescaling(self, node):
-        if self.roles[node] is not Role.RESCALING:
-            return
-        edge = node.data_inputs[0]
-        if not self._is_raw_input(edge) or edge in self.quantized:
-            raise ValueError(
-                f"Layer {node.layer.name!r} (Rescaling) cannot be quantized: it must be the only "
-                "consumer of a model input, whose unit it then changes. Elsewhere, fold the factor "
-                "into the layer before it."
-            )
-
-
-def _split_softmax(graph):
-    """Make the softmax of a kernel layer a call of its own: its input needs a grid."""
-    for index in reversed(range(len(graph.nodes))):
-        node = graph.nodes[index]
-        if find_rule(node.layer).role is not Role.KERNEL or not has_softmax(node.layer):
-            continue
-        name = f"{node.name}_softmax"
-        logits, output = Edge(node.output.shape, node.output.dtype, node.name), node.output
-        output.name, node.outputs = name, logits
-        layer = keras.layers.Activation("softmax", name=name, dtype=node.layer.dtype_policy)
-        graph.nodes.insert(index + 1, Node(layer, name, (logits,), {}, output))
-
-
-def _split_sums(graph):
-    """Make a sum of three tensors two sums: integer runtimes add two, and round in between."""
-    for index in reversed(range(len(graph.nodes))):
-        node = graph.nodes[index]
-        edges = node.data_inputs
-        if find_rule(node.layer).role is not Role.COMBINE or len(edges) < 3:
-            continue
-        graph.nodes.pop(index)
-        total = edges[0]
-        for count, edge in enumerate(edges[1:], start=1):
-            is_last = count == len(edges) - 1
-            name = node.name if is_last else f"{node.name}_part_{count}"
-            output = node.output if is_last else Edge(node.output.shape, node.output.dtype, name)
-            layer = keras.layers.Add(name=name, dtype=node.layer.dtype_policy)
-            graph.nodes.insert(index + count - 1, Node(layer, name, ([total, edge],), {}, output))
-            total = output
 
 
 def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:

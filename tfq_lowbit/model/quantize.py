@@ -5,9 +5,9 @@ import keras
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate_graph
 from tfq_lowbit.model.graph import Edge, read_graph
-from tfq_lowbit.model.placement import SOFTMAX_STEP, Placement
+from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
-from tfq_lowbit.model.rules import Role, has_softmax
+from tfq_lowbit.model.rules import CLAMPS, Role, activation_name, clamp_of
 from tfq_lowbit.quantizers import input_quantizer, kernel_quantizer
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
@@ -96,11 +96,11 @@ class _Builder:
         return tensor
 
     def _quantize(self, edge: Edge, suffix="_quantizer"):
-        is_softmax = self.placement.is_softmax(edge)
+        step = self.placement.fixed_step(edge)
         layer = QuantizeActivation(
             self.placement.quantizer(edge),
             return_grid=bool(self.placement.consumers(edge)),
-            only_in_evaluation=is_softmax,
+            only_in_evaluation=step is not None,
             name=edge.name.replace("/", "_") + suffix,
         )
         outputs = layer(self.tensors[edge])
@@ -108,8 +108,9 @@ class _Builder:
             self.tensors[edge], self.grids[edge] = outputs
         else:
             self.tensors[edge] = outputs
-        if is_softmax:
-            layer.quantizer.initialize([0.0, SOFTMAX_STEP * layer.quantizer.q_max])
+        if step is not None:
+            bounds = layer.quantizer.q_min, layer.quantizer.q_max
+            layer.quantizer.initialize([step * bound for bound in bounds])
 
     # One method a role.
 
@@ -122,7 +123,7 @@ class _Builder:
 
         def wrap(layer):
             return QuantizeWrapper(
-                _without_softmax(layer, node.name),
+                _without_function(layer, node.name),
                 _kernel_quantizer(layer, settings),
                 return_accumulator_step=folds_next,
             )
@@ -138,7 +139,7 @@ class _Builder:
         wrapper = self._copy(
             node.layer,
             lambda layer: BinaryWrapper(
-                _without_softmax(layer, node.name),
+                _without_function(layer, node.name),
                 _kernel_quantizer(layer, settings),
                 input_quantizer(settings.input_quantizer),
                 settings.pad_values,
@@ -183,8 +184,8 @@ class _Builder:
 
     def _activation(self, node):
         self._plain(node)
-        grid = self.grids.get(node.output)
-        if grid is not None and getattr(node.layer, "max_value", None) is not None:
+        grid, clamp = self.grids.get(node.output), clamp_of(node.layer)
+        if grid is not None and (clamp.lower or clamp.upper):
             snap = SnapToGrid(name=f"{node.name}_snap")
             self.tensors[node.output] = snap(self.tensors[node.output], input_grid=grid)
 
@@ -231,10 +232,10 @@ def _rounding_layer(layer, node):
     return QuantizedResizing(height, width, name=node.name, dtype=layer.dtype_policy)
 
 
-def _without_softmax(layer, name):
-    """Return a copy of a layer; a softmax in it is a call of its own, see placement."""
+def _without_function(layer, name):
+    """Return a copy of a layer; an activation that is no clamp is a call of its own."""
     config = _config(layer, name)
-    if has_softmax(layer):
+    if activation_name(layer) not in CLAMPS:
         config["activation"] = "linear"
     return type(layer).from_config(config)
 

@@ -79,7 +79,8 @@ class Recipe:
         pad_values: what binary convolutions with SAME padding pad with, 1 or 0.
         input_bits: width of the model's inputs; they are set by minimum and maximum and not
             trained.
-        output_bits: width of the model's outputs and of what enters a softmax.
+        output_bits: width of the model's outputs and of what enters a softmax or another function
+            that is more than a clamp (sigmoid, SiLU, leaky ReLU).
         overrides: pairs of a regular expression and the settings it changes; later ones win.
 
     Raises:

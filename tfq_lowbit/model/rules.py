@@ -6,6 +6,13 @@ from typing import NamedTuple
 
 import keras
 
+from tfq_lowbit.model.functions import (
+    ACTIVATIONS,
+    PRODUCTS,
+    find_activation,
+    function_of,
+    known_activation,
+)
 from tfq_lowbit.wrappers import FAMILIES, RPReLU, StaticSlice, bias_reason, parse_equation
 
 
@@ -15,10 +22,10 @@ class Role(enum.Enum):
     KERNEL = "multiplies with a kernel; its output is on no grid yet"
     BATCH_NORM = "folds into the kernel before it, or is an own affine layer"
     ACTIVATION = "clamps; keeps the grid of its input"
-    PRELU = "scales negative values; gets a grid of its own"
+    FUNCTION = "computes a function of each value; gets a grid of its own"
     SOFTMAX = "has a fixed grid of 1/256"
     COMBINE = "mixes tensors; gets a grid of its own"
-    CONCATENATE = "joins tensors on one grid"
+    CONCATENATE = "joins tensors on one grid, or takes the largest or smallest"
     MEAN = "averages everything; gets a grid of its own"
     AVERAGE_POOL = "averages or mixes codes on the grid of its input"
     MAX_POOL = "picks codes; a quantizer goes behind it"
@@ -48,7 +55,14 @@ class Clamp(NamedTuple):
     upper: float | None
 
 
-CLAMPS = {"linear": Clamp(None, None), "relu": Clamp(0.0, None), "relu6": Clamp(0.0, 6.0)}
+CLAMPS = {
+    "linear": Clamp(None, None),
+    "relu": Clamp(0.0, None),
+    "relu6": Clamp(0.0, 6.0),
+    "hard_tanh": Clamp(-1.0, 1.0),
+}
+# Every name that an Activation, and a layer with a kernel, may have.
+KNOWN = (*CLAMPS, "softmax", *ACTIVATIONS, *PRODUCTS)
 
 
 def activation_name(layer) -> str:
@@ -56,10 +70,12 @@ def activation_name(layer) -> str:
     function = getattr(layer, "activation", None)
     if function is None:
         return "linear"
-    for name in (*CLAMPS, "softmax"):
-        if function is keras.activations.get(name):
+    for name in KNOWN:
+        if function is find_activation(name):
             return name
-    return getattr(function, "__name__", type(function).__name__)
+    # A function of one's own may have the name of another.
+    name = getattr(function, "__name__", type(function).__name__)
+    return f"own {name}" if name in KNOWN else name
 
 
 def has_softmax(layer) -> bool:
@@ -67,8 +83,17 @@ def has_softmax(layer) -> bool:
     return activation_name(layer) == "softmax"
 
 
+def is_function(layer) -> bool:
+    """Return whether a layer is a function of single values that is more than a clamp."""
+    return function_of(layer) is not None or (
+        type(layer) is keras.layers.Activation and known_activation(layer) in PRODUCTS
+    )
+
+
 def clamp_of(layer) -> Clamp:
     """Return the bounds that a ReLU, Activation or layer with an activation applies."""
+    if function_of(layer) is not None:
+        return CLAMPS["linear"]
     if isinstance(layer, keras.layers.ReLU):
         return Clamp(0.0, None if layer.max_value is None else float(layer.max_value))
     return CLAMPS.get(activation_name(layer), CLAMPS["linear"])
@@ -81,14 +106,19 @@ def _needs_channels_last(layer):
 
 
 def _kernel_layer(layer):
-    if (mode := getattr(layer.dtype_policy, "quantization_mode", None)) is not None:
-        return f"it was quantized by Keras already, as {mode!r}; quantize the model as it was before"
     if layer.activity_regularizer is not None:
         return "its activity_regularizer would not be applied; set it to None"
+    return _unknown_activation(layer) or _needs_channels_last(layer)
+
+
+def _unknown_activation(layer):
     name = activation_name(layer)
-    if name not in CLAMPS and name != "softmax":
-        return f"its activation {name!r} has no integer form here; use relu, relu6 or a layer"
-    return _needs_channels_last(layer)
+    if name in KNOWN:
+        return None
+    return (
+        f"its activation {name!r} has no integer form here; those that have are "
+        f"{', '.join(sorted(KNOWN))}"
+    )
 
 
 def _transposed(layer):
@@ -115,19 +145,11 @@ _KERNEL_LAYERS = {
 }
 
 
-def _relu(layer):
-    if layer.negative_slope or layer.threshold:
-        return "only max_value may be set; negative_slope and threshold have no integer form here"
-    if layer.max_value not in (None, 6, 6.0):
-        return f"max_value must be None or 6, received {layer.max_value!r}"
-    return None
-
-
-def _activation(layer):
-    name = activation_name(layer)
-    if name in CLAMPS or name == "softmax":
+def _prelu(layer):
+    shared, rank = list(layer.shared_axes or ()), layer.input_spec.ndim
+    if shared in ([], list(range(1, rank - 1)), list(range(1, rank))):
         return None
-    return f"the activation {name!r} has no integer form here; use relu, relu6, linear or softmax"
+    return f"shared_axes must be none, all axes, or all but the last; received {layer.shared_axes}"
 
 
 def _softmax(layer):
@@ -180,7 +202,7 @@ def _rescaling(layer):
     for name in ("scale", "offset"):
         if not isinstance(getattr(layer, name), (int, float)):
             return f"`{name}` must be one number, received {getattr(layer, name)!r}"
-    return None if layer.scale > 0 else f"`scale` must be positive, received {layer.scale!r}"
+    return None if layer.scale else "`scale` is 0, so that its output is one number"
 
 
 # What does nothing in inference: at a model's input the quantizer goes behind it.
@@ -244,11 +266,19 @@ RULES = (
     *(Rule(layer_class, Role.DECOMPOSED, refuse) for layer_class, refuse in _DECOMPOSED.items()),
     *(Rule(layer_class, Role.SHAPE) for layer_class in NO_OPS),
     Rule(keras.layers.BatchNormalization, Role.BATCH_NORM, _batch_norm),
-    Rule(keras.layers.ReLU, Role.ACTIVATION, _relu),
-    Rule(keras.layers.Activation, Role.ACTIVATION, _activation),
-    Rule(RPReLU, Role.PRELU),
+    Rule(keras.layers.ReLU, Role.ACTIVATION),
+    Rule(keras.layers.Activation, Role.ACTIVATION, _unknown_activation),
+    Rule(keras.layers.LeakyReLU, Role.FUNCTION),
+    Rule(keras.layers.PReLU, Role.FUNCTION, _prelu),
+    Rule(keras.layers.ELU, Role.FUNCTION),
+    Rule(RPReLU, Role.FUNCTION),
     Rule(keras.layers.Softmax, Role.SOFTMAX, _softmax),
     Rule(keras.layers.Add, Role.COMBINE),
+    Rule(keras.layers.Subtract, Role.COMBINE),
+    Rule(keras.layers.Multiply, Role.COMBINE),
+    Rule(keras.layers.Average, Role.COMBINE),
+    Rule(keras.layers.Maximum, Role.CONCATENATE),
+    Rule(keras.layers.Minimum, Role.CONCATENATE),
     Rule(keras.layers.Concatenate, Role.CONCATENATE, _concatenate),
     Rule(keras.layers.GlobalAveragePooling2D, Role.MEAN, _needs_channels_last),
     Rule(keras.layers.AveragePooling2D, Role.AVERAGE_POOL, _needs_channels_last),
@@ -280,6 +310,8 @@ def find_rule(layer) -> Rule:
                 return rule._replace(role=Role.AVERAGE_POOL)
             if rule.role is Role.ACTIVATION and has_softmax(layer):
                 return rule._replace(role=Role.SOFTMAX)
+            if rule.role is Role.ACTIVATION and is_function(layer):
+                return rule._replace(role=Role.FUNCTION)
             return rule
     if not isinstance(layer, keras.layers.Layer):
         raise refusal(

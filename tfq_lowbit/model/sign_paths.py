@@ -8,7 +8,7 @@ one comparison of the kernel's integer accumulator with a threshold.
 import keras
 
 from tfq_lowbit.model.graph import Edge, Node
-from tfq_lowbit.model.rules import Role, activation_name, has_softmax, is_no_op
+from tfq_lowbit.model.rules import CLAMPS, Role, activation_name, is_no_op
 from tfq_lowbit.quantizers import INPUT_SCHEMES, KERNEL_SCHEMES
 
 _PASSING_SIGNS = (keras.layers.Flatten, keras.layers.Reshape)
@@ -38,7 +38,7 @@ def is_function_of_accumulator(placement, node: Node) -> bool:
 
 def _path(placement, kernel):
     """Return the edges from a kernel to the binary layer that takes its sign, if there is one."""
-    if placement.roles[kernel] is not Role.KERNEL or has_softmax(kernel.layer):
+    if placement.roles[kernel] is not Role.KERNEL or activation_name(kernel.layer) not in CLAMPS:
         return []
     path: list[Edge] = []
     between: list[Role] = []

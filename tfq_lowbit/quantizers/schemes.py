@@ -129,7 +129,7 @@ def kernel_quantizer(scheme, num_bits, axis=None, init=None):
     )
 
 
-def activation_quantizer(scheme, num_bits, signed=None, init=None):
+def activation_quantizer(scheme, num_bits, signed=None, init=None, is_skewed=False):
     """Build the activation quantizer of a scheme.
 
     Args:
@@ -137,6 +137,9 @@ def activation_quantizer(scheme, num_bits, signed=None, init=None):
         num_bits: width, 2 to 8.
         signed: True, False, or None to decide from the first data.
         init: initialisation rule, None for the scheme's own.
+        is_skewed: whether the values lie on both sides of 0 to a different extent (SiLU, GELU):
+            "lsq" then becomes "lsq_plus" and "affine" asymmetric, which spend no codes on values
+            that never occur.
 
     Returns:
         A `Quantizer` with one step size for the tensor.
@@ -146,7 +149,11 @@ def activation_quantizer(scheme, num_bits, signed=None, init=None):
     """
     row = _row(ACTIVATION_SCHEMES, scheme, "activation_quantizer")
     num_bits = check_num_bits(num_bits, "activation_bits")
+    if is_skewed and scheme == "lsq":
+        row = ACTIVATION_SCHEMES["lsq_plus"]
     options = dict(row.options)
+    if is_skewed and scheme == "affine":
+        options["asymmetric"] = True
     if row.quantizer is not LSQPlus:
         options["signed"] = signed
     return row.quantizer(num_bits=num_bits, init=init or row.init, **options)

@@ -64,8 +64,10 @@ class Version(NamedTuple):
 # By operator, stored type of its weights, and variant.
 VERSIONS = {
     ("ADD", "", ""): Version(2, "1.14.0"),
+    ("ADD", "", "int32"): Version(1, "1.5.0"),
     ("AVERAGE_POOL_2D", "", ""): Version(2, "1.14.0"),
     ("BITWISE_XOR", "", ""): Version(1, "2.14.0"),
+    ("CAST", "", ""): Version(1, "2.3.0"),
     ("CONCATENATION", "", ""): Version(2, "1.14.0"),
     ("CONV_2D", "INT8", ""): Version(3, "1.14.0"),
     ("CONV_2D", "INT8", "grouped"): Version(6, "2.9.0"),
@@ -74,6 +76,7 @@ VERSIONS = {
     ("DEPTHWISE_CONV_2D", "INT8", ""): Version(3, "1.14.0"),
     ("DEPTHWISE_CONV_2D", "INT4", ""): Version(7, "2.11.0"),
     ("DEQUANTIZE", "", ""): Version(2, "1.14.0"),
+    ("ELU", "", ""): Version(1, "2.3.0"),
     ("FULLY_CONNECTED", "INT8", ""): Version(4, "2.10.0"),
     ("FULLY_CONNECTED", "INT8", "keep_num_dims"): Version(5, "2.10.0"),
     ("FULLY_CONNECTED", "INT8", "one scale"): Version(4, "1.14.0"),
@@ -84,6 +87,9 @@ VERSIONS = {
     ("FULLY_CONNECTED", "INT4", "one scale, keep_num_dims"): Version(10, "2.19.0"),
     ("FULLY_CONNECTED", "INT2", ""): Version(14, "2.21.0"),
     ("FULLY_CONNECTED", "INT2", "keep_num_dims"): Version(14, "2.21.0"),
+    ("GATHER", "", ""): Version(2, "1.14.0"),
+    ("GELU", "", ""): Version(2, "2.15.0"),
+    ("LOGISTIC", "", ""): Version(2, "1.14.0"),
     ("MAXIMUM", "", ""): Version(2, "1.14.0"),
     ("MAX_POOL_2D", "", ""): Version(2, "1.14.0"),
     ("MEAN", "", ""): Version(2, "1.14.0"),
@@ -98,6 +104,8 @@ VERSIONS = {
     ("SLICE", "", ""): Version(2, "1.14.0"),
     ("SOFTMAX", "", ""): Version(2, "1.14.0"),
     ("STRIDED_SLICE", "", ""): Version(2, "1.14.0"),
+    ("SUB", "", ""): Version(3, "2.3.0"),
+    ("TANH", "", ""): Version(2, "1.14.0"),
     ("TRANSPOSE", "", ""): Version(2, "1.14.0"),
     # Delegated with one scale a channel; a builtin kernel rounds twice and keeps the batch.
     ("TRANSPOSE_CONV", "INT8", ""): Version(3, "2.16.0"),

@@ -17,6 +17,7 @@ from tfq_lowbit.wrappers.families import (
     find_family,
     require_family,
 )
+from tfq_lowbit.wrappers.gelu import gelu_tanh
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
 from tfq_lowbit.wrappers.resizing import QuantizedResizing, resize_codes
@@ -49,6 +50,7 @@ __all__ = [
     "channel_axes",
     "channel_shape",
     "find_family",
+    "gelu_tanh",
     "parse_equation",
     "require_family",
     "resize_codes",

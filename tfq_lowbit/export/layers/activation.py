@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from tfq_lowbit.export.layers.functions import lower_function
+from tfq_lowbit.export.layers.kernel import require_clamp
 from tfq_lowbit.export.operators import Softmax
-from tfq_lowbit.export.pending import Pending, PendingCodes
-from tfq_lowbit.export.pending_prelu import PendingPrelu
+from tfq_lowbit.export.pending import NO_CLAMP, Pending, PendingCodes
 from tfq_lowbit.export.program import Grid
-from tfq_lowbit.model import clamp_of, has_softmax
+from tfq_lowbit.model import function_of, has_softmax
 
 
 def lower_activation(lowering, node):
@@ -15,11 +16,14 @@ def lower_activation(lowering, node):
     if has_softmax(node.layer):
         lower_softmax(lowering, node)
         return
-    clamp, value = clamp_of(node.layer), lowering.values[edge]
+    if function_of(node.layer) is not None:
+        lower_function(lowering, node)
+        return
+    clamp, value = require_clamp(node.name, node.layer), lowering.values[edge]
     if isinstance(value, Pending):
         value = lowering.pending(edge, f"layer {node.name!r}")
         value.clamp(clamp)
-    elif clamp.lower is not None:
+    elif clamp != NO_CLAMP:
         pending = PendingCodes(node.name, value)
         pending.clamp(clamp)
         value = pending.emit(lowering.emitter, value.grid)
@@ -32,11 +36,3 @@ def lower_softmax(lowering, node):
     grid = Grid(np.float32(1.0 / 256.0), -128)
     output = lowering.emitter.tensor(node.name, node.output.shape, grid)
     lowering.values[node.output] = lowering.emitter.add(Softmax(node.name, source, output))
-
-
-def lower_rprelu(lowering, node):
-    """Lower a shifted parametric ReLU, which gets a grid of its own."""
-    source = lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
-    layer = node.layer
-    parameters = (np.asarray(each) for each in (layer.shift_in, layer.slope, layer.shift_out))
-    lowering.values[node.output] = PendingPrelu(node.name, source, *parameters)

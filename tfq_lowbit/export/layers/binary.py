@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from tfq_lowbit.export.layers.kernel import require_clamp
 from tfq_lowbit.export.pending_binary import BinarySpec, PendingBinary
-from tfq_lowbit.model import clamp_of
 
 PADDINGS = {0: "SAME_ZERO", 1: "SAME_ONE"}
 
@@ -27,7 +27,7 @@ def lower_binary(lowering, node):
         np.asarray(shift),
         None if sum_scale is None else np.asarray(sum_scale),
     )
-    value.clamp(clamp_of(layer))
+    value.clamp(require_clamp(node.name, layer))
     lowering.values[node.output] = value
 
 

@@ -6,7 +6,7 @@ from tfq_lowbit.export.layers.kernel_forms import kernel_form
 from tfq_lowbit.export.operators import Pad
 from tfq_lowbit.export.pending_kernel import PendingKernel
 from tfq_lowbit.export.views import PendingView, view
-from tfq_lowbit.model import clamp_of
+from tfq_lowbit.model import CLAMPS, activation_name, clamp_of
 from tfq_lowbit.wrappers import channel_shape
 
 
@@ -34,7 +34,7 @@ def lower_wrapper(lowering, node):
         bias,
     )
     value = kernel if kernel.shape == shape else PendingView(node.name, shape, kernel)
-    value.clamp(clamp_of(layer))
+    value.clamp(require_clamp(node.name, layer))
     lowering.values[node.output] = value
     if wrapper.output_quantizer is not None:
         name = f"{node.name}/output"
@@ -50,3 +50,19 @@ def _operand(emitter, name, source, form):
     shape = (batch, height, width + form.padding_before, channels)
     padded = emitter.tensor(f"{name}/padded", shape, source.grid)
     return emitter.add(Pad(name, source, padded, ((0, 0), (form.padding_before, 0))))
+
+
+def require_clamp(name, layer):
+    """Return the bounds of a layer's activation.
+
+    Raises:
+        ValueError: if it is more than a clamp: its input needs a grid.
+    """
+    activation = activation_name(layer)
+    if activation not in CLAMPS:
+        raise ValueError(
+            f"Layer {name!r} ends in the activation {activation!r}, whose input an integer runtime "
+            "rounds to a grid. Give it activation=None and put a tfq.QuantizeActivation and the "
+            "activation behind it, or use tfq.quantize_model."
+        )
+    return clamp_of(layer)

@@ -1,5 +1,6 @@
 """Lowering of the layers that quantize, and of the one that changes the unit of an input."""
 
+from tfq_lowbit.export.layers.functions import lower_function
 from tfq_lowbit.export.layers.moving import lower_identity
 from tfq_lowbit.export.pending import PendingInput
 
@@ -16,12 +17,17 @@ def lower_snap_to_grid(lowering, node):
 
 
 def lower_rescaling(lowering, node):
-    """Change the unit of a model input."""
-    value = lowering.pending(node.data_inputs[0], f"layer {node.name!r}")
-    if not isinstance(value, PendingInput):
+    """Change the unit of a model input, or compute an affine function of codes."""
+    edge = node.data_inputs[0]
+    if not isinstance(lowering.values[edge], PendingInput):
+        lower_function(lowering, node)
+        return
+    value = lowering.pending(edge, f"layer {node.name!r}")
+    if node.layer.scale < 0:
         raise ValueError(
-            f"Layer {node.name!r} (Rescaling) cannot be exported: it must be the first layer "
-            "behind a model input."
+            f"Layer {node.name!r} (Rescaling) cannot be exported: a model input changes its unit "
+            f"by a positive factor, received scale={node.layer.scale!r}. Put a "
+            "tfq.QuantizeActivation between them, or use tfq.quantize_model."
         )
     value.rescale(float(node.layer.scale), float(node.layer.offset))
     lowering.values[node.output] = value

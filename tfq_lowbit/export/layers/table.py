@@ -2,10 +2,19 @@
 
 import keras
 
-from tfq_lowbit.export.layers.activation import lower_activation, lower_rprelu, lower_softmax
+from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
 from tfq_lowbit.export.layers.binary import lower_binary
+from tfq_lowbit.export.layers.functions import lower_function
 from tfq_lowbit.export.layers.kernel import lower_wrapper
-from tfq_lowbit.export.layers.merging import lower_add, lower_concatenate
+from tfq_lowbit.export.layers.merging import (
+    lower_add,
+    lower_average,
+    lower_concatenate,
+    lower_maximum,
+    lower_minimum,
+    lower_multiply,
+    lower_subtract,
+)
 from tfq_lowbit.export.layers.moving import (
     lower_identity,
     lower_permute,
@@ -46,23 +55,31 @@ LOWERINGS = {
     QuantizeWrapper: lower_wrapper,
     QuantizedAveragePooling2D: lower_average_pool,
     QuantizedResizing: lower_resize,
-    RPReLU: lower_rprelu,
+    RPReLU: lower_function,
     SnapToGrid: lower_snap_to_grid,
     StaticSlice: lower_slice,
     keras.layers.Activation: lower_activation,
     keras.layers.Add: lower_add,
+    keras.layers.Average: lower_average,
     keras.layers.AveragePooling2D: lower_average_pool,
     keras.layers.BatchNormalization: lower_batch_norm,
     keras.layers.Concatenate: lower_concatenate,
+    keras.layers.ELU: lower_function,
     keras.layers.Flatten: lower_reshape,
     keras.layers.GlobalAveragePooling2D: lower_global_average_pool,
+    keras.layers.LeakyReLU: lower_function,
     keras.layers.MaxPooling2D: lower_max_pool,
+    keras.layers.Maximum: lower_maximum,
+    keras.layers.Minimum: lower_minimum,
+    keras.layers.Multiply: lower_multiply,
     keras.layers.Permute: lower_permute,
+    keras.layers.PReLU: lower_function,
     keras.layers.ReLU: lower_activation,
     keras.layers.Rescaling: lower_rescaling,
     keras.layers.Reshape: lower_reshape,
     keras.layers.Resizing: lower_resize,
     keras.layers.Softmax: lower_softmax,
+    keras.layers.Subtract: lower_subtract,
     keras.layers.UpSampling2D: lower_resize,
     keras.layers.ZeroPadding1D: lower_zero_padding,
     keras.layers.ZeroPadding2D: lower_zero_padding,

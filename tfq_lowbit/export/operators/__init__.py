@@ -9,12 +9,20 @@ from tfq_lowbit.export.operators.bits import (
     ReshapeWords,
 )
 from tfq_lowbit.export.operators.elementwise import (
-    Add,
     Bound,
     Dequantize,
     Quantize,
     Requantize,
     Softmax,
+)
+from tfq_lowbit.export.operators.functions import (
+    Cast,
+    Elu,
+    Gather,
+    Gelu,
+    Logistic,
+    Offset,
+    Tanh,
 )
 from tfq_lowbit.export.operators.kernels import (
     Conv2D,
@@ -22,6 +30,7 @@ from tfq_lowbit.export.operators.kernels import (
     FullyConnected,
     KernelOperator,
 )
+from tfq_lowbit.export.operators.merging import Add, Maximum, Minimum, Multiply, Subtract
 from tfq_lowbit.export.operators.pooling import AveragePool, MaxPool, Mean
 from tfq_lowbit.export.operators.prelu import Prelu
 from tfq_lowbit.export.operators.resizing import ResizeBilinear, ResizeNearest
@@ -39,15 +48,24 @@ __all__ = [
     "BitpackSigns",
     "Bmaxpool",
     "Bound",
+    "Cast",
     "Concatenation",
     "Conv2D",
     "DepthwiseConv2D",
     "Dequantize",
+    "Elu",
     "FlipSigns",
     "FullyConnected",
+    "Gather",
+    "Gelu",
     "KernelOperator",
+    "Logistic",
     "MaxPool",
+    "Maximum",
     "Mean",
+    "Minimum",
+    "Multiply",
+    "Offset",
     "Pad",
     "Prelu",
     "Quantize",
@@ -58,6 +76,8 @@ __all__ = [
     "ResizeNearest",
     "Slice",
     "Softmax",
+    "Subtract",
+    "Tanh",
     "ToCodes",
     "ToSigns",
     "Transpose",

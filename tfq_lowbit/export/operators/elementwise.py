@@ -1,14 +1,17 @@
-"""Operators that work code by code: QUANTIZE, DEQUANTIZE, ADD, MUL, MAXIMUM, RELU, SOFTMAX."""
+"""Operators that work code by code: QUANTIZE, DEQUANTIZE, MUL by a constant, bounds, SOFTMAX."""
 
-import ctypes
-import ctypes.util
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, fused_bounds, requantize
+from tfq_lowbit.export.arithmetic import (
+    INT8_MAX,
+    INT8_MIN,
+    float32_function,
+    fused_bounds,
+    requantize,
+)
 from tfq_lowbit.export.program import Constant, FloatTensor, Tensor
 
 
@@ -78,77 +81,45 @@ class Dequantize:
 
 
 @dataclass(eq=False)
-class Add:
-    """ADD of two int8 tensors: 21-bit multipliers, one rounding, ties up.
-
-    `m_j = rint(s_j / s_out * 2^shift)` with `shift = 20 - exponent(max(s_1, s_2) / s_out)`.
-    """
-
-    name: str
-    left: Tensor
-    right: Tensor
-    output: Tensor
-    activation: str = "NONE"
-
-    code = "ADD"
-
-    @property
-    def inputs(self):
-        """Both operands."""
-        return [self.left, self.right]
-
-    def compute(self, left, right):
-        """Return the codes of the sum."""
-        grid = self.output.grid
-        ratios = [float(side.grid.scale / grid.scale) for side in self.inputs]
-        shift = 20 - (math.frexp(max(ratios))[1] - 1)
-        total = tf.constant(1 << (shift - 1), tf.int64)
-        for codes, side, ratio in zip((left, right), self.inputs, ratios, strict=True):
-            multiplier = int(np.rint(ratio * 2.0**shift))
-            total += tf.cast(codes - side.grid.zero_point, tf.int64) * multiplier
-        shifted = tf.bitwise.right_shift(total, tf.constant(shift, tf.int64))
-        low, high = fused_bounds(self.activation, grid.scale, grid.zero_point)
-        codes = tf.clip_by_value(shifted + grid.zero_point, INT8_MIN, INT8_MAX)
-        return tf.cast(tf.clip_by_value(codes, low, high), tf.float32)
-
-    def options(self):
-        """Return the schema's options."""
-        return "AddOptions", {"fusedActivationFunction": self.activation}
-
-
-@dataclass(eq=False)
 class Requantize(UnaryOperator):
-    """MUL by the constant 1: changes the grid with one exact rounding.
+    """MUL by a constant, 1 to change the grid alone, with one exact rounding.
 
     (QUANTIZE from int8 to int8 carries its multiplier with eight fractional bits only.)
+
+    Attributes:
+        activation: fused activation.
+        factor: the constant, of any sign.
     """
 
     activation: str = "NONE"
+    factor: float = 1.0
 
     code = "MUL"
 
     @property
     def variant(self):
         """What decides the version."""
-        is_large = self.source.grid.scale >= self.output.grid.scale
+        is_large = self._multiplier() >= 1
         return "multiplier of 1 and more" if is_large else ""
 
     @property
     def inputs(self):
-        """The tensor, and one as a code."""
-        one = np.ones((1,), np.int8)
-        return [
-            self.source,
-            Constant(f"{self.output.name}/one", one, "INT8", np.ones(1, np.float32)),
-        ]
+        """The tensor, and the constant: its sign as a code, its size as the scale."""
+        sign = np.array([np.sign(self.factor)], np.int8)
+        size = np.array([abs(self.factor)], np.float32)
+        name = "one" if self.factor == 1 else "factor"
+        return [self.source, Constant(f"{self.output.name}/{name}", sign, "INT8", size)]
 
     def compute(self, codes):
         """Return the codes on the output's grid."""
         source, output = self.source.grid, self.output.grid
         low, high = fused_bounds(self.activation, output.scale, output.zero_point)
-        return requantize(
-            codes - source.zero_point, source.scale / output.scale, output.zero_point, low, high
-        )
+        centered = (codes - source.zero_point) * float(np.sign(self.factor))
+        return requantize(centered, self._multiplier(), output.zero_point, low, high)
+
+    def _multiplier(self):
+        size = np.abs(np.float32(self.factor))
+        return np.float32(self.source.grid.scale * size) / self.output.grid.scale
 
     def options(self):
         """Return the schema's options."""
@@ -198,7 +169,7 @@ class Softmax(UnaryOperator):
     def compute(self, codes):
         """Return the codes of the probabilities."""
         distances = np.arange(256, dtype=np.float32)
-        table = _exponential(-self.source.grid.scale * distances)
+        table = float32_function("expf")(-self.source.grid.scale * distances)
         distance = tf.reduce_max(codes, axis=-1, keepdims=True) - codes
         terms = tf.gather(tf.constant(table), tf.cast(distance, tf.int32))
         rank = len(terms.shape)
@@ -212,13 +183,3 @@ class Softmax(UnaryOperator):
     def options(self):
         """Return the schema's options."""
         return "SoftmaxOptions", {"beta": 1.0}
-
-
-def _exponential(values):
-    """Return float32 exponentials by the system's math library, which the runtime uses too."""
-    library = ctypes.util.find_library("m")
-    if library is None:
-        return np.exp(values.astype(np.float64)).astype(np.float32)
-    function = ctypes.CDLL(library).expf
-    function.restype, function.argtypes = ctypes.c_float, [ctypes.c_float]
-    return np.array([function(float(value)) for value in values], np.float32)

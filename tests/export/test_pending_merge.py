@@ -1,0 +1,79 @@
+"""Merges of two grids: every pair of codes becomes the nearest code of its value."""
+
+import numpy as np
+import pytest
+
+from tests.evaluator import evaluate
+from tests.promise import run_litert
+from tfq_lowbit.export import operators, write_tflite
+from tfq_lowbit.export.emitter import Emitter
+from tfq_lowbit.export.pending import PendingCodes
+from tfq_lowbit.export.pending_merge import PendingExtremum, PendingProduct, PendingSum
+from tfq_lowbit.export.program import Grid, Program, Tensor
+from tfq_lowbit.model import Clamp
+from tfq_lowbit.targets import litert
+
+SOURCES = (Grid(np.float32(0.0713137), 11, -120, 127), Grid(np.float32(0.0431913), -128))
+GRIDS = {
+    "8 bits": Grid(np.float32(0.0927733), -3),
+    "4 bits": Grid(np.float32(0.831771), 120, 112, 127),
+}
+CLAMPS = {"none": Clamp(None, None), "relu": Clamp(0.0, None), "relu6": Clamp(0.0, 6.0)}
+LEFT = np.repeat(np.arange(-120, 128, dtype=np.int8)[:, None], 64, 1)
+RIGHT = np.random.default_rng(0).integers(-128, 128, LEFT.shape).astype(np.int8)
+SHAPE = (None, 64)
+
+
+def extremum(operator):
+    return lambda *sources: PendingExtremum(
+        "layer", SHAPE, [PendingCodes(each.name, each) for each in sources], operator
+    )
+
+
+TABLE = {
+    "sum": (lambda *sources: PendingSum("layer", SHAPE, *sources), np.add),
+    "difference": (
+        lambda *sources: PendingSum("layer", SHAPE, *sources, operators.Subtract),
+        np.subtract,
+    ),
+    "mean": (
+        lambda *sources: PendingSum("layer", SHAPE, *sources, divisor=2),
+        lambda x, y: (x + y) / 2,
+    ),
+    "product": (lambda *sources: PendingProduct("layer", SHAPE, *sources), np.multiply),
+    "larger": (extremum(operators.Maximum), np.maximum),
+    "smaller": (extremum(operators.Minimum), np.minimum),
+}
+
+
+@pytest.mark.parametrize("clamp", CLAMPS)
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("name", TABLE)
+def test_every_pair_of_codes_becomes_the_nearest_code_of_its_value(name, grid, clamp):
+    make, function = TABLE[name]
+    grid, clamp = GRIDS[grid], CLAMPS[clamp]
+    names = ["left", "right"]
+    sources = [Tensor(*pair) for pair in zip(names, (SHAPE, SHAPE), SOURCES, strict=True)]
+    program = Program("test", inputs=sources, input_names=names, output_names=["output"])
+    pending = make(*sources)
+    pending.clamp(clamp)
+    program.outputs = [pending.emit(Emitter(program, litert), grid)]
+    fed = [LEFT, RIGHT]
+    computed = program.run(fed)[program.outputs[0]].numpy()
+    content = write_tflite(program, litert)
+    for (made,) in (run_litert(content, fed), evaluate(content, fed)):
+        np.testing.assert_array_equal(made, computed)
+    values = (each.decode(codes).astype(float) for each, codes in zip(SOURCES, fed, strict=True))
+    values = np.clip(function(*values), clamp.lower, clamp.upper)
+    codes = np.clip(np.rint(values / grid.scale) + grid.zero_point, grid.low, grid.high)
+    assert np.mean(computed == codes) > 0.999
+    np.testing.assert_allclose(computed, codes, atol=1)
+    assert len(np.unique(codes)) >= 8
+
+
+def test_a_unit_far_from_the_output_is_refused_by_name():
+    sources = [Tensor(name, SHAPE, Grid(np.float32(1e-4), 0)) for name in ("left", "right")]
+    program = Program("test", inputs=sources)
+    pending = PendingProduct("tiny", SHAPE, *sources)
+    with pytest.raises(ValueError, match="'tiny' has a unit .* times .*calibrate"):
+        pending.emit(Emitter(program, litert), Grid(np.float32(1.0), 0))

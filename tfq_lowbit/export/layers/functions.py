@@ -1,0 +1,68 @@
+"""Lowering of activation functions that are more than a clamp, and of Rescaling."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfq_lowbit.export.operators import Elu, Gelu, Logistic, Tanh
+from tfq_lowbit.export.pending_function import PendingAffine, PendingSlopes, PendingTable
+from tfq_lowbit.export.pending_prelu import PendingPrelu
+from tfq_lowbit.model import activation_name, require_function
+
+# The runtime's tables, and the only output grid of those that have one.
+OPERATORS = {"LOGISTIC": Logistic, "TANH": Tanh, "ELU": Elu, "GELU": Gelu}
+OPERATOR_GRIDS = {"LOGISTIC": (1.0 / 256.0, -128), "TANH": (1.0 / 128.0, 0)}
+DEFAULT_SLOPE = 0.2  # of keras.activations.leaky_relu
+
+
+def lower_function(lowering, node):
+    """Lower a function of single values, which gets a grid of its own."""
+    source = lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
+    operator = require_function(node.layer).operator
+    lowering.values[node.output] = _LOWERINGS.get(operator, _table)(node, source, operator)
+
+
+def _table(node, source, operator):
+    options = {}
+    if operator == "GELU":
+        options["approximate"] = activation_name(node.layer) == "gelu_tanh"
+    return PendingTable(
+        node.name,
+        source,
+        _in_float32(node.layer),
+        OPERATORS.get(operator),
+        OPERATOR_GRIDS.get(operator),
+        **options,
+    )
+
+
+def _in_float32(layer):
+    """Return the function that a layer computes under no mixed precision."""
+    copy = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    return lambda values: np.asarray(copy(values))
+
+
+def _affine(node, source, operator):
+    if activation_name(node.layer) == "hard_sigmoid":
+        return PendingAffine(node.name, source, 1.0 / 6.0, 0.5)
+    return PendingAffine(node.name, source, node.layer.scale, node.layer.offset)
+
+
+def _slopes(node, source, operator):
+    layer = node.layer
+    slope: Any = getattr(layer, "negative_slope", DEFAULT_SLOPE)
+    if isinstance(layer, keras.layers.PReLU):
+        slope = np.asarray(layer.alpha, np.float32)
+        if layer.shared_axes:
+            slope = slope.reshape(() if slope.size == 1 else -1)
+    return PendingSlopes(node.name, source, slope)
+
+
+def _prelu(node, source, operator):
+    layer = node.layer
+    parameters = (np.asarray(each) for each in (layer.shift_in, layer.slope, layer.shift_out))
+    return PendingPrelu(node.name, source, *parameters)
+
+
+_LOWERINGS = {"AFFINE": _affine, "SLOPES": _slopes, "PRELU": _prelu}
