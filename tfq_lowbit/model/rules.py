@@ -107,7 +107,7 @@ def _needs_channels_last(layer):
 
 def _kernel_layer(layer):
     if (mode := getattr(layer.dtype_policy, "quantization_mode", None)) is not None:
-        return f"it was quantized by Keras already, as {mode!r}; quantize the model as it was before"
+        return f"it was quantized by Keras already, as {mode!r}; quantize it as it was before"
     if layer.activity_regularizer is not None:
         return "its activity_regularizer would not be applied; set it to None"
     return _unknown_activation(layer) or _needs_channels_last(layer)
