@@ -109,8 +109,10 @@ def _randomize_norm(layer, random):
     gamma[random.random(channels) < 0.05] = 0
     gamma[DEAD_GAMMA : DEAD_GAMMA + 1] = 0
     gamma[NEGATIVE_GAMMA : NEGATIVE_GAMMA + 1] = -1
-    layer.gamma.assign(gamma)
-    layer.beta.assign(random.normal(0, 0.5, channels))
+    if layer.scale:
+        layer.gamma.assign(gamma)
+    if layer.center:
+        layer.beta.assign(random.normal(0, 0.5, channels))
     layer.moving_mean.assign(random.normal(0, 0.2, channels))
     layer.moving_variance.assign(random.uniform(0.5, 1.5, channels))
 

@@ -288,9 +288,22 @@ def test_a_huge_bias_is_held_within_int32_and_still_saturates(emitter):
     assert (np.sign(steps) == np.sign(bias)).all()
 
 
-def test_a_multiplier_that_the_runtime_refuses_is_refused(emitter):
-    with pytest.raises(ValueError, match="'dense' has an output step .* times finer"):
-        dense(steps=np.full(CHANNELS, 2.0)).emit(emitter, Grid(np.float32(0.0007), 0))
+@pytest.mark.parametrize("zero_point", [-128, -3, 127])
+def test_a_multiplier_that_the_runtime_refuses_is_held_where_every_unit_saturates(
+    emitter, zero_point
+):
+    bias = np.arange(CHANNELS, dtype=np.float32) - 1
+    layer = dense(steps=np.full(CHANNELS, 2.0), bias=0.2 * bias)
+    output = layer.emit(emitter, Grid(np.float32(0.0007), zero_point))
+    weights = emitter.program.weights["dense"]
+    multiplier = np.float32(0.1) * weights.scales / np.float32(0.0007)
+    assert (255.5 < multiplier).all() and (multiplier < litert.MAX_MULTIPLIER).all()
+    codes = np.random.default_rng(0).integers(-128, 128, (16, *layer.source.shape[1:]))
+    emitter.program.inputs = [layer.source]
+    run = emitter.program.run([codes])[output].numpy()
+    sums = (codes - layer.source.grid.zero_point) @ weights.codes.astype(int) + weights.bias
+    expected = np.clip(np.rint(sums * (0.2 / 0.0007)) + zero_point, -128, 127)
+    np.testing.assert_array_equal(run, expected)
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(40_000, "INT4"), (90_000, "INT8")])

@@ -26,6 +26,8 @@ from tfq_lowbit.wrappers import bias_codes, round_bias
 SMALLEST_MULTIPLIER = 2.0**-18
 MAX_BIAS_STEPS = 256.0
 MAX_BIAS = MAX_BIAS_STEPS / SMALLEST_MULTIPLIER
+# Beyond the distance of any two codes, and below the runtime's limit of 256.
+SATURATING_MULTIPLIER = 255.75
 
 # What an operator that gathers windows adds to a file: itself, its tensor and its constants.
 OPERATOR_BYTES = 300
@@ -141,7 +143,7 @@ class PendingKernel(ClampedPending):
         if self._is_to_be_convolution(emitter.target):
             return self._emit_convolution(emitter, grid)
         codes, scales, bias = self._floored(grid)
-        self._check_multipliers(scales, grid, emitter.target.MAX_MULTIPLIER)
+        scales = self._capped(scales, grid)
         reason = why_not_lowbit(self.spec, codes, self.source.grid)
         if emitter.custom_ops == "lowbit" and not reason:
             self._record(emitter, codes, scales, bias, "UINT8", False)
@@ -287,14 +289,14 @@ class PendingKernel(ClampedPending):
             return "FULLY_CONNECTED", source, codes.T
         return spec.operator, self.source, shaped.transpose(3, 0, 1, 2)
 
-    def _check_multipliers(self, scales, grid, limit):
-        largest = float((self.source.grid.scale * scales / grid.scale).max())
-        if not largest < limit:
-            raise ValueError(
-                f"Layer {self.name!r} has an output step {largest:g} times finer than its "
-                f"accumulator; the runtime takes up to {limit:g}. Its output quantizer has seen "
-                "next to no data: calibrate it anew."
-            )
+    def _capped(self, scales, grid):
+        """Return scales whose multipliers the runtime takes, with the same codes.
+
+        An output that varies by next to nothing has a step so fine that a single unit of the
+        accumulator passes over all 256 codes. It saturates just so from `SATURATING_MULTIPLIER` on.
+        """
+        most = np.float64(SATURATING_MULTIPLIER) * grid.scale / self.source.grid.scale
+        return np.minimum(scales, most).astype(np.float32)
 
     def _floored(self, grid):
         """Return codes, scales and int32 bias with the scales of dead channels lifted."""
