@@ -157,6 +157,15 @@ def multiply(node: Node) -> np.ndarray:
     return scale_delegated(node, first.codes * second.codes, factor)
 
 
+def matrix_product(node: Node) -> np.ndarray:
+    left, right = node.inputs
+    require(right.grid[1] == 0, f"{node.name}: a right zero point other than 0 is not delegated")
+    require(not node.options.adjX, f"{node.name}: the left side is never transposed")
+    second = right.codes.swapaxes(-1, -2) if node.options.adjY else right.codes
+    total = left.codes.astype(np.float64) @ second.astype(np.float64)
+    return scale_delegated(node, total, left.grid[0] * right.grid[0] / node.output.grid[0])
+
+
 def extremum(node: Node) -> np.ndarray:
     require_same_grid(node, node.inputs)
     choose = np.maximum if node.name == "MAXIMUM" else np.minimum
@@ -302,6 +311,7 @@ def transpose(node: Node) -> np.ndarray:
 
 OPERATORS = {"CONV_2D": convolution, "DEPTHWISE_CONV_2D": convolution}
 OPERATORS |= {"RESIZE_NEAREST_NEIGHBOR": resize_nearest, "RESIZE_BILINEAR": resize_bilinear}
+OPERATORS |= {"BATCH_MATMUL": matrix_product}
 OPERATORS |= {"TRANSPOSE_CONV": transposed_convolution}
 OPERATORS |= {"FULLY_CONNECTED": fully_connected, "ADD": add, "SUB": add, "MUL": multiply}
 OPERATORS |= {"AVERAGE_POOL_2D": average_pool, "MAX_POOL_2D": max_pool, "MEAN": mean}

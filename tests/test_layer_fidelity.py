@@ -33,6 +33,17 @@ def sliced():
     return keras.Model(inputs, [joined, layers.Dense(3)(d), e, first, x[:, 1:5:2, 3:]])
 
 
+def attending(attend):
+    """Returns the builder of a block: attention beside a shortcut."""
+
+    def build():
+        inputs = sequence(7, 12)
+        x = layers.Add()([inputs, attend(inputs)])
+        return keras.Model(inputs, layers.Dense(4)(x))
+
+    return build
+
+
 NETS = {
     "convolutions of sequences": lambda: chain(
         layers.Conv1D(8, 3, padding="causal", activation="relu"),
@@ -171,6 +182,22 @@ NETS |= {
         inputs=sequence(),
     ),
     "slices": sliced,
+    "attention": attending(lambda x: layers.MultiHeadAttention(3, 4)(x, x)),
+    "attention, causal": attending(
+        lambda x: layers.MultiHeadAttention(2, 4, dropout=0.1)(x, x, use_causal_mask=True)
+    ),
+    "attention across": attending(
+        lambda x: layers.MultiHeadAttention(2, 4, output_shape=12)(
+            x, layers.Dense(5)(x)[:, :3], layers.Dense(8, activation="relu")(x)[:, 1:4]
+        )
+    ),
+    "attention in groups": attending(lambda x: layers.GroupQueryAttention(4, 6, 3)(x, x)),
+    "dot-product attention": attending(
+        lambda x: layers.Attention()([x, layers.Dense(12, activation="relu")(x)])
+    ),
+    "products": attending(
+        lambda x: ops.matmul(ops.matmul(x, layers.Permute((2, 1))(layers.Dense(12)(x))), x)
+    ),
 }
 RECIPES = {
     "W4A4": Recipe.lsq(4, 4, first_last_bits=None),

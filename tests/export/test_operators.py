@@ -314,6 +314,24 @@ def pad(paddings):
     return same_grid((4, 5, 3), (*shape, 3), lambda *ends: operators.Pad("layer", *ends, paddings))
 
 
+def matmul(left, right, transpose=False, zero=None):
+    def make(draw):
+        first = draw.tensor(*left, zero_point=zero)
+        second = draw.tensor(*right, name="right", about=0.02, zero_point=0)
+        columns = right[-2] if transpose else right[-1]
+        about = float(first.grid.scale * second.grid.scale) * 60 * math.sqrt(left[-1])
+        output = draw.output(*left[:-1], columns, about=about)
+        return operators.BatchMatMul("layer", first, second, output, transpose)
+
+    return make
+
+
+def mask(draw):
+    bounds = np.where(np.tri(5, dtype=bool), 127, -90).astype(np.int8)[None, None]
+    source = draw.tensor(2, 5, 5)
+    return operators.Mask("layer", source, Tensor("output", source.shape, source.grid), bounds)
+
+
 def quantize(draw):
     return operators.Quantize("layer", FloatTensor("input", (None, 7, 5)), draw.output(7, 5))
 
@@ -457,6 +475,12 @@ TABLE = {
     "concatenation of channels": concatenation(3, (5, 1, 3)),
     "concatenation of rows": concatenation(1, (2, 4)),
     "concatenation of seven": concatenation(2, (1, 2, 3, 1, 2, 3, 1)),
+    "product of matrices": matmul((4, 9), (9, 5)),
+    "product with a transposed matrix": matmul((4, 9), (7, 9), True),
+    "product by head": matmul((3, 4, 8), (3, 7, 8), True),
+    "product by head, plain": matmul((3, 4, 7), (3, 7, 8), zero=-128),
+    "product with large sums": matmul((2, 1500), (1500, 3), zero=127),
+    "mask": mask,
     "quantize": quantize,
     "dequantize": dequantize,
 }

@@ -29,6 +29,7 @@ VERSIONS = {
     "dense int2 of a sequence": ("FULLY_CONNECTED", 14, "2.21.0"),
     "transposed": ("TRANSPOSE_CONV", 3, "2.16.0"),
     "transposed relu6": ("TRANSPOSE_CONV", 4, "2.16.0"),
+    "product by head": ("BATCH_MATMUL", 2, "2.21.0"),
     "add": ("ADD", 2, "1.14.0"),
     "requantize to finer": ("MUL", 3, "1.15.0"),
     "requantize to coarser": ("MUL", 2, "1.14.0"),

@@ -6,6 +6,7 @@ import pytest
 
 import tfq_lowbit as tfq
 from tests.networks import images, randomize
+from tfq_lowbit.model import Role, find_rule
 from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.graph import read_graph
 
@@ -87,6 +88,43 @@ TABLE |= {
         [""],
     ),
 }
+HEADS = ["query", "query_heads", "key", "key_heads", "value", "value_heads"]
+
+
+def self_attention(layer, **options):
+    return lambda inputs: layer(inputs, inputs, **options)
+
+
+TABLE |= {
+    "attention": (
+        lambda: self_attention(layers.MultiHeadAttention(3, 4, name="mine")),
+        (7, 6),
+        [*HEADS, "scores", "softmax", "heads", "joined", ""],
+    ),
+    "attention, causal": (
+        lambda: self_attention(
+            layers.MultiHeadAttention(2, 4, 5, 0.1, use_bias=False, output_shape=3, name="mine"),
+            use_causal_mask=True,
+        ),
+        (7, 6),
+        [*HEADS, "scores", "mask", "softmax", "dropout", "heads", "joined", ""],
+    ),
+    "attention in groups": (
+        lambda: self_attention(layers.GroupQueryAttention(4, 3, 3, name="mine")),
+        (7, 6),
+        [*HEADS, "scores", "softmax", "heads", "joined", ""],
+    ),
+    "attention in larger groups": (
+        lambda: self_attention(layers.GroupQueryAttention(4, 6, 2, name="mine")),
+        (7, 6),
+        [*HEADS, "groups", "scores", "softmax", "heads", "all_heads", "joined", ""],
+    ),
+    "dot-product attention": (
+        lambda: lambda inputs: layers.Attention(name="mine")([inputs, inputs]),
+        (7, 6),
+        ["scores", "softmax", ""],
+    ),
+}
 each = pytest.mark.parametrize("name", TABLE)
 
 
@@ -120,7 +158,7 @@ def test_the_float_model_stays_as_it_is(name):
     qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(), images(model, 16))
     for weight in qmodel.weights:
         weight.assign(0.5 * weight)
-    assert type(model.get_layer("mine")) is type(TABLE[name][0]())
+    assert find_rule(model.get_layer("mine")).role is Role.DECOMPOSED
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -167,6 +205,32 @@ def test_normalization_behind_a_layer_does_not_train():
     qmodel.fit(images(model, 16), np.zeros((16, 3)), verbose=0)
     assert not layer.trainable_variables
     np.testing.assert_array_equal(layer.get_weights(), before)
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda layer, x: layer(x, x, attention_mask=x[:, :, :5]), "it takes a mask"),
+        (lambda layer, x: layer(x[:, None], x[:, None]), "attention_axes must be None"),
+    ],
+)
+def test_an_attention_that_has_no_form_is_refused(call, reason):
+    inputs = keras.Input((5, 6))
+    model = keras.Model(inputs, call(layers.MultiHeadAttention(2, 4, name="mine"), inputs))
+    with pytest.raises(ValueError, match=rf"'mine' \(MultiHeadAttention\) cannot.*{reason}"):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
+def test_the_right_side_of_a_product_has_its_zero_in_the_middle():
+    inputs = keras.Input((5, 6))
+    x = layers.Dense(4, activation="relu", name="left")(inputs)
+    y = layers.Dense(4, activation="relu", name="right")(inputs)
+    model = keras.Model(inputs, layers.Attention()([x, layers.Permute((1, 2))(y)]))
+    recipe = tfq.Recipe.lsq(4, 4, None, activation_quantizer="lsq_plus")
+    qmodel = tfq.quantize_model(model, recipe, images(model, 16))
+    left, right = (qmodel.get_layer(f"{name}_quantizer").quantizer for name in ("left", "right"))
+    assert right.q_min == -8 and right.q_max == 7
+    assert left.q_max - left.q_min == 15 and left.q_min > -8
 
 
 def test_a_crop_of_a_smaller_image_is_refused():

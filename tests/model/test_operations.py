@@ -26,6 +26,8 @@ BECOMES = {
     "add": (lambda x, y: ops.add(x, y), "Add"),
     "maximum": (lambda x, y: ops.maximum(x, y), "Maximum"),
     "minimum": (lambda x, y: ops.minimum(x, y), "Minimum"),
+    "matmul": (lambda x, y: ops.matmul(x, ops.transpose(y, (0, 1, 3, 2))), "MatMul"),
+    "x @ y": (lambda x, y: x @ ops.transpose(y, (0, 1, 3, 2)), "MatMul"),
     "x * 2": (lambda x, y: x * 2.0, "Rescaling"),
     "2 * x": (lambda x, y: 2.0 * x, "Rescaling"),
     "1 - x": (lambda x, y: 1.0 - x, "Rescaling"),
@@ -88,6 +90,8 @@ STAY = {
     "pad with 1": lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0)), constant_values=1.0),
     "pad by reflection": lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0)), "reflect"),
     "softmax over rows": lambda x, y: ops.softmax(x, axis=1),
+    "matmul with an array": lambda x, y: ops.matmul(x, np.ones((8, 3), np.float32)),
+    "matmul of fewer axes": lambda x, y: ops.matmul(x, ops.transpose(y[:, 0], (0, 2, 1))[:, None]),
     "sin": lambda x, y: ops.sin(x),
 }
 

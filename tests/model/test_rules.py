@@ -3,7 +3,7 @@ import pytest
 
 from tfq_lowbit.model import Clamp, Role, activation_name, clamp_of, find_rule, has_softmax
 from tfq_lowbit.model.rules import NO_OPS, RULES
-from tfq_lowbit.wrappers import RPReLU, StaticSlice, gelu_tanh
+from tfq_lowbit.wrappers import CausalMask, MatMul, RPReLU, StaticSlice, gelu_tanh
 
 layers = keras.layers
 
@@ -38,6 +38,8 @@ TAKEN = {
     ),
     "Resizing nearest": (lambda: layers.Resizing(3, 4, "nearest"), Role.SHAPE),
     "Resizing": (lambda: layers.Resizing(3, 4), Role.AVERAGE_POOL),
+    "MatMul": (lambda: MatMul(), Role.COMBINE),
+    "CausalMask": (lambda: CausalMask(), Role.ACTIVATION),
     "StaticSlice": (lambda: StaticSlice((1,), (2,)), Role.SHAPE),
     "Dense softmax": (lambda: layers.Dense(2, activation="softmax"), Role.KERNEL),
     "BatchNormalization": (lambda: built(layers.BatchNormalization()), Role.BATCH_NORM),
@@ -88,8 +90,17 @@ TAKEN = {
 }
 
 
+def attending(layer):
+    """Returns an attention layer, built."""
+    layer.build((None, 3, 4), (None, 3, 4))
+    return layer
+
+
 # What is taken apart.
 DECOMPOSED = {
+    "Attention": lambda: layers.Attention(),
+    "GroupQueryAttention": lambda: attending(layers.GroupQueryAttention(4, 4, 2)),
+    "MultiHeadAttention": lambda: attending(layers.MultiHeadAttention(2, 4)),
     "AveragePooling1D": lambda: layers.AveragePooling1D(2),
     "CenterCrop": lambda: layers.CenterCrop(2, 2),
     "Cropping1D": lambda: layers.Cropping1D(),
@@ -172,6 +183,36 @@ REFUSED = {
         lambda: layers.SeparableConv2D(2, 3, **FIRST),
         "SeparableConv2D",
         "channels_last",
+    ),
+    "MultiHeadAttention gate": (
+        lambda: layers.MultiHeadAttention(2, 4, use_gate=True),
+        "MultiHeadAttention",
+        "use_gate has no form here, received True",
+    ),
+    "MultiHeadAttention axes": (
+        lambda: layers.MultiHeadAttention(2, 4, attention_axes=(1, 2)),
+        "MultiHeadAttention",
+        r"attention_axes must be None, received \(1, 2\)",
+    ),
+    "MultiHeadAttention output": (
+        lambda: layers.MultiHeadAttention(2, 4, output_shape=(2, 3)),
+        "MultiHeadAttention",
+        r"output_shape must be one number, received \(2, 3\)",
+    ),
+    "MultiHeadAttention unbuilt": (
+        lambda: layers.MultiHeadAttention(2, 4),
+        "MultiHeadAttention",
+        "no weights yet; call the layer",
+    ),
+    "GroupQueryAttention": (
+        lambda: layers.GroupQueryAttention(4, 4, 2, sliding_window=2),
+        "GroupedQueryAttention",
+        "sliding_window has no form here, received 2",
+    ),
+    "Attention": (
+        lambda: layers.Attention(score_mode="concat"),
+        "Attention",
+        "score_mode must be 'dot', received 'concat'",
     ),
     "UpSampling2D": (
         lambda: layers.UpSampling2D(interpolation="bicubic"),
@@ -272,7 +313,7 @@ def test_a_refusal_names_layer_class_and_reason(name):
 
 
 def test_every_reason_to_refuse_is_tested():
-    never_refused = {"Add", "Reshape", "RPReLU", "Permute", "StaticSlice"}
+    never_refused = {"MatMul", "CausalMask", "Add", "Reshape", "RPReLU", "Permute", "StaticSlice"}
     never_refused |= {"Cropping1D", "RepeatVector", "UpSampling1D", "ReLU", "LeakyReLU", "ELU"}
     never_refused |= {"Subtract", "Multiply", "Average", "Maximum", "Minimum"}
     never_refused |= {layer_class.__name__ for layer_class in NO_OPS}

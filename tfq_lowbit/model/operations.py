@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from tfq_lowbit.wrappers import gelu_tanh
+from tfq_lowbit.wrappers import MatMul, gelu_tanh
 
 layers = keras.layers
 
@@ -24,6 +24,10 @@ def layer_of_operation(node, is_edge: Callable):
     kind = type(node.layer).__name__
     if not type(node.layer).__module__.startswith("keras."):
         return None
+    if kind == "Matmul" and all(is_edge(each) for each in node.args[:2]):
+        left, right = node.args[:2]
+        is_batch = len(left.shape) == len(right.shape) > 2 and left.shape[:-2] == right.shape[:-2]
+        return (MatMul(name=node.name), [left, right]) if is_batch else None
     if kind in _MERGING or kind in _RESCALING:
         return _with_two_operands(kind, node, is_edge)
     if kind not in _LAYERS:

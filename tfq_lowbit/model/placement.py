@@ -19,7 +19,7 @@ from tfq_lowbit.model.rules import (
 from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
 from tfq_lowbit.model.splitting import split_calls
 from tfq_lowbit.quantizers import MAX_BITS, UniformAffine, activation_quantizer
-from tfq_lowbit.wrappers import RPReLU, can_be_binary, channel_shape
+from tfq_lowbit.wrappers import MatMul, RPReLU, can_be_binary, channel_shape
 
 SOFTMAX_STEP = 1.0 / 256.0
 PASSING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.MAX_POOL, Role.SHAPE)
@@ -94,15 +94,18 @@ class Placement:
             is_rescaled = role is Role.RESCALING
             unit = producer.layer.offset or None if producer and is_rescaled else None
             bits = max(self._bits(edge), self.recipe.input_bits)
-            return UniformAffine(bits, signed=None, init="min_max", unit=unit)
+            signed = True if self._is_right_operand(edge) else None
+            return UniformAffine(bits, signed=signed, init="min_max", unit=unit)
         settings = self.settings[producer]
         consumers = [node for node in self.consumers(edge) if node in self.settings]
         scheme, init = settings.activation_quantizer, settings.activation_init
         if consumers:
             scheme = self.settings[consumers[0]].activation_quantizer
             init = self.settings[consumers[0]].activation_init
-        signed = not self._is_nonnegative(edge)
-        is_skewed = signed and self._is_skewed(edge)
+        is_right = self._is_right_operand(edge)
+        scheme = "lsq" if is_right and scheme == "lsq_plus" else scheme  # without an offset
+        signed = is_right or not self._is_nonnegative(edge)
+        is_skewed = signed and not is_right and self._is_skewed(edge)
         return activation_quantizer(scheme, self._bits(edge), signed, init, is_skewed)
 
     def fixed_step(self, edge: Edge) -> float | None:
@@ -137,6 +140,15 @@ class Placement:
             return True
         taken = node.data_inputs[0]
         return is_no_op(node.layer) and taken not in self.quantized and self._is_raw_input(taken)
+
+    def _is_right_operand(self, edge):
+        """Whether a product takes an edge, or its codes moved, as its right side: 0 is code 0."""
+        for node in self.consumers(edge):
+            if isinstance(node.layer, MatMul) and node.data_inputs[1] is edge:
+                return True
+            if self.roles[node] in PASSING and self._is_right_operand(node.output):
+                return True
+        return False
 
     def _role_before(self, edge):
         """Return the role of the call that makes an edge, None for an input."""

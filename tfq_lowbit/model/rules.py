@@ -13,7 +13,15 @@ from tfq_lowbit.model.functions import (
     function_of,
     known_activation,
 )
-from tfq_lowbit.wrappers import FAMILIES, RPReLU, StaticSlice, bias_reason, parse_equation
+from tfq_lowbit.wrappers import (
+    FAMILIES,
+    CausalMask,
+    MatMul,
+    RPReLU,
+    StaticSlice,
+    bias_reason,
+    parse_equation,
+)
 
 
 class Role(enum.Enum):
@@ -185,6 +193,24 @@ def _resizing(layer):
     return _up_sampling(layer)
 
 
+def _attention(layer):
+    config = layer.get_config()
+    for name in ("use_gate", "sliding_window", "activity_regularizer"):
+        if config.get(name):
+            return f"{name} has no form here, received {config[name]!r}"
+    if config.get("attention_axes") not in (None, (1,), [1]):
+        return f"attention_axes must be None, received {config['attention_axes']!r}"
+    if len(config.get("output_shape") or (0,)) != 1:
+        return f"output_shape must be one number, received {config['output_shape']!r}"
+    return None if layer.built else "it has no weights yet; call the layer once"
+
+
+def _dot_product_attention(layer):
+    if layer.score_mode != "dot":
+        return f"score_mode must be 'dot', received {layer.score_mode!r}"
+    return None
+
+
 def _is_bilinear(layer):
     is_resizing = isinstance(layer, keras.layers.Resizing | keras.layers.UpSampling2D)
     return is_resizing and layer.interpolation == "bilinear"
@@ -241,6 +267,7 @@ NO_OPS = (
 
 # What is taken apart into other layers, and what to check before.
 _DECOMPOSED: dict[type, Callable] = {
+    keras.layers.Attention: _dot_product_attention,
     keras.layers.AveragePooling1D: _needs_channels_last,
     keras.layers.CenterCrop: _needs_channels_last,
     keras.layers.Cropping1D: lambda layer: None,
@@ -248,7 +275,9 @@ _DECOMPOSED: dict[type, Callable] = {
     keras.layers.GlobalAveragePooling1D: _needs_channels_last,
     keras.layers.GlobalMaxPooling1D: _needs_channels_last,
     keras.layers.GlobalMaxPooling2D: _needs_channels_last,
+    keras.layers.GroupQueryAttention: _attention,
     keras.layers.MaxPooling1D: _needs_channels_last,
+    keras.layers.MultiHeadAttention: _attention,
     keras.layers.Normalization: _normalization,
     keras.layers.RepeatVector: lambda layer: None,
     keras.layers.SeparableConv1D: _kernel_layer,
@@ -281,6 +310,8 @@ RULES = (
     Rule(keras.layers.Average, Role.COMBINE),
     Rule(keras.layers.Maximum, Role.CONCATENATE),
     Rule(keras.layers.Minimum, Role.CONCATENATE),
+    Rule(MatMul, Role.COMBINE),
+    Rule(CausalMask, Role.ACTIVATION),
     Rule(keras.layers.Concatenate, Role.CONCATENATE, _concatenate),
     Rule(keras.layers.GlobalAveragePooling2D, Role.MEAN, _needs_channels_last),
     Rule(keras.layers.AveragePooling2D, Role.AVERAGE_POOL, _needs_channels_last),

@@ -66,6 +66,8 @@ VERSIONS = {
     ("ADD", "", ""): Version(2, "1.14.0"),
     ("ADD", "", "int32"): Version(1, "1.5.0"),
     ("AVERAGE_POOL_2D", "", ""): Version(2, "1.14.0"),
+    # Of two tensors: delegated where the second has its zero at 0.
+    ("BATCH_MATMUL", "", ""): Version(2, "2.21.0"),
     ("BITWISE_XOR", "", ""): Version(1, "2.14.0"),
     ("CAST", "", ""): Version(1, "2.3.0"),
     ("CONCATENATION", "", ""): Version(2, "1.14.0"),

@@ -18,6 +18,7 @@ from tfq_lowbit.wrappers.families import (
     require_family,
 )
 from tfq_lowbit.wrappers.gelu import gelu_tanh
+from tfq_lowbit.wrappers.matmul import CausalMask, MatMul
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
 from tfq_lowbit.wrappers.resizing import QuantizedResizing, resize_codes
@@ -34,9 +35,11 @@ __all__ = [
     "RPReLU",
     "BinaryWrapper",
     "Binarize",
+    "CausalMask",
     "DenseEquation",
     "Family",
     "FoldedBatchNormalization",
+    "MatMul",
     "QuantizeActivation",
     "QuantizeWrapper",
     "QuantizedAveragePooling2D",

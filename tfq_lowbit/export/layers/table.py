@@ -3,6 +3,7 @@
 import keras
 
 from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
+from tfq_lowbit.export.layers.attention import lower_causal_mask, lower_matmul
 from tfq_lowbit.export.layers.binary import lower_binary
 from tfq_lowbit.export.layers.functions import lower_function
 from tfq_lowbit.export.layers.kernel import lower_wrapper
@@ -37,7 +38,9 @@ from tfq_lowbit.export.layers.quantization import (
 from tfq_lowbit.model import NO_OPS
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
+    CausalMask,
     FoldedBatchNormalization,
+    MatMul,
     QuantizeActivation,
     QuantizedAveragePooling2D,
     QuantizedResizing,
@@ -50,7 +53,9 @@ from tfq_lowbit.wrappers import (
 # Each takes the `Lowering` and the `Node`, and sets the value of the node's output.
 LOWERINGS = {
     BinaryWrapper: lower_binary,
+    CausalMask: lower_causal_mask,
     FoldedBatchNormalization: lower_batch_norm,
+    MatMul: lower_matmul,
     QuantizeActivation: lower_quantize_activation,
     QuantizeWrapper: lower_wrapper,
     QuantizedAveragePooling2D: lower_average_pool,

@@ -30,6 +30,7 @@ from tfq_lowbit.export.operators.kernels import (
     FullyConnected,
     KernelOperator,
 )
+from tfq_lowbit.export.operators.matmul import BatchMatMul, Mask
 from tfq_lowbit.export.operators.merging import Add, Maximum, Minimum, Multiply, Subtract
 from tfq_lowbit.export.operators.pooling import AveragePool, MaxPool, Mean
 from tfq_lowbit.export.operators.prelu import Prelu
@@ -41,6 +42,7 @@ from tfq_lowbit.export.operators.transposed import TransposeConv
 __all__ = [
     "Add",
     "AveragePool",
+    "BatchMatMul",
     "Bconv2D",
     "Bdense",
     "BitKernelOperator",
@@ -60,6 +62,7 @@ __all__ = [
     "Gelu",
     "KernelOperator",
     "Logistic",
+    "Mask",
     "MaxPool",
     "Maximum",
     "Mean",

@@ -4,6 +4,11 @@ from collections.abc import Callable
 
 import keras
 
+from tfq_lowbit.model.decompositions.attention import (
+    decompose_dot_product,
+    decompose_grouped,
+    decompose_multi_head,
+)
 from tfq_lowbit.model.decompositions.moving import (
     decompose_center_crop,
     decompose_cropping,
@@ -25,6 +30,7 @@ layers = keras.layers
 
 # Each takes the `Parts` and returns the edge, or the edges, that take the place of the outputs.
 _LAYERS: dict[type, Callable] = {
+    layers.Attention: decompose_dot_product,
     layers.AveragePooling1D: decompose_sequence_pool(layers.AveragePooling2D),
     layers.CenterCrop: decompose_center_crop,
     layers.Cropping1D: decompose_cropping,
@@ -32,7 +38,9 @@ _LAYERS: dict[type, Callable] = {
     layers.GlobalAveragePooling1D: decompose_sequence_mean,
     layers.GlobalMaxPooling1D: decompose_global_max,
     layers.GlobalMaxPooling2D: decompose_global_max,
+    layers.GroupQueryAttention: decompose_grouped,
     layers.MaxPooling1D: decompose_sequence_pool(layers.MaxPooling2D),
+    layers.MultiHeadAttention: decompose_multi_head,
     layers.Normalization: decompose_normalization,
     layers.RepeatVector: decompose_repeat,
     layers.SeparableConv1D: decompose_separable(layers.DepthwiseConv1D, layers.Conv1D),

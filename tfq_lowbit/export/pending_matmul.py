@@ -1,0 +1,87 @@
+"""Products of two int8 tensors, until a quantizer gives them a grid."""
+
+import numpy as np
+
+from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN
+from tfq_lowbit.export.operators import BatchMatMul, Mask, Reshape
+from tfq_lowbit.export.pending import ClampedPending, PendingCodes, PendingMove
+from tfq_lowbit.export.program import Grid
+
+
+class PendingMatMul(ClampedPending):
+    """`scale * left @ right`.
+
+    Args:
+        name: path of the layer.
+        shape: of the output.
+        left: int8 tensor.
+        right: int8 tensor.
+        transpose_right: multiply with `right` transposed.
+        scale: a positive number; it is part of the unit of `left`.
+    """
+
+    def __init__(self, name, shape, left, right, transpose_right=False, scale=1.0):
+        super().__init__(name, shape)
+        self._left, self._right = left, right
+        self._transpose_right, self._scale = transpose_right, np.float32(scale)
+
+    def _emit(self, emitter, grid):
+        left, right = self._left, self._centered(emitter)
+        if self._scale != 1:
+            old = left.grid
+            unit = Grid(old.scale * self._scale, old.zero_point, old.low, old.high)
+            scaled = emitter.tensor(f"{self.name}/scaled", left.shape, unit)
+            left = emitter.add(Reshape(self.name, left, scaled))
+        largest, limit = left.grid.scale * right.grid.scale / grid.scale, emitter.target
+        if not largest < limit.MAX_MULTIPLIER:
+            raise ValueError(
+                f"The product {self.name!r} has an output step {largest:g} times finer than its "
+                f"accumulator; the runtime takes up to {limit.MAX_MULTIPLIER:g}. Calibrate anew."
+            )
+        return emitter.bounded(
+            self.name,
+            self.shape,
+            grid,
+            self._clamp,
+            lambda output: BatchMatMul(self.name, left, right, output, self._transpose_right),
+            can_fuse=False,
+        )
+
+    def _centered(self, emitter):
+        """Return the right operand with its zero point at 0, on the same step."""
+        right, old = self._right, self._right.grid
+        if old.zero_point == 0:
+            return right
+        low, high = (code - old.zero_point for code in (old.low, old.high))
+        if low < INT8_MIN or high > INT8_MAX:
+            raise ValueError(
+                f"The right operand of the product {self.name!r} has codes from {low} to {high} "
+                "about its zero, which an int8 kernel cannot hold. Quantize it with a signed, "
+                "symmetric grid, or use tfq.quantize_model."
+            )
+        pending = PendingCodes(f"{self.name}/right", right)
+        return pending.emit(emitter, Grid(old.scale, 0, low, high))
+
+
+class PendingMask(PendingMove):
+    """Upper bounds of a pending value, place by place.
+
+    Args:
+        name: path of the layer.
+        shape: of the value.
+        before: the pending value.
+        bounds: real numbers that broadcast to the shape, infinite for none.
+    """
+
+    def __init__(self, name, shape, before, bounds):
+        super().__init__(name, shape, before, self._mask)
+        rank = len(shape)
+        self._bounds = np.asarray(bounds, np.float32).reshape(
+            *[1] * (rank - np.ndim(bounds)), *np.shape(bounds)
+        )
+
+    def _mask(self, source, output):
+        is_free = np.isinf(self._bounds)
+        codes = source.grid.encode(np.where(is_free, np.float32(0), self._bounds))
+        bounds = np.where(is_free, INT8_MAX, codes).astype(np.int8)
+        return Mask(self.name, source, output, bounds)
