@@ -49,6 +49,7 @@ PUBLIC_NAMES = {
     "CheckReport",
     "ExportReport",
     "Fidelity",
+    "FloatIsland",
     "FoldedBatchNormalization",
     "IntegerWeights",
     "Interpreter",

@@ -3,7 +3,7 @@ import pytest
 
 from tfq_lowbit.model import Clamp, Role, activation_name, clamp_of, find_rule, has_softmax
 from tfq_lowbit.model.rules import NO_OPS, RULES
-from tfq_lowbit.wrappers import CausalMask, MatMul, RPReLU, StaticSlice, gelu_tanh
+from tfq_lowbit.wrappers import CausalMask, FloatIsland, MatMul, RPReLU, StaticSlice, gelu_tanh
 
 layers = keras.layers
 
@@ -70,6 +70,7 @@ TAKEN = {
     "Conv2D tanh": (lambda: layers.Conv2D(2, 3, activation="tanh"), Role.KERNEL),
     "Activation linear": (lambda: layers.Activation("linear"), Role.ACTIVATION),
     "RPReLU": (lambda: RPReLU(), Role.FUNCTION),
+    "FloatIsland": (lambda: FloatIsland(layers.LSTM(2)), Role.FLOAT),
     "Activation softmax": (lambda: layers.Activation("softmax"), Role.SOFTMAX),
     "Softmax": (lambda: layers.Softmax(), Role.SOFTMAX),
     "Add": (lambda: layers.Add(), Role.COMBINE),
@@ -314,6 +315,7 @@ def test_a_refusal_names_layer_class_and_reason(name):
 
 def test_every_reason_to_refuse_is_tested():
     never_refused = {"MatMul", "CausalMask", "Add", "Reshape", "RPReLU", "Permute", "StaticSlice"}
+    never_refused |= {"FloatIsland"}
     never_refused |= {"Cropping1D", "RepeatVector", "UpSampling1D", "ReLU", "LeakyReLU", "ELU"}
     never_refused |= {"Subtract", "Multiply", "Average", "Maximum", "Minimum"}
     never_refused |= {layer_class.__name__ for layer_class in NO_OPS}

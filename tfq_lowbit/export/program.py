@@ -215,6 +215,11 @@ class Program:
         """The names of the custom operators in it, sorted."""
         return sorted({each.code for each in self.operators if is_custom(each)})
 
+    @property
+    def islands(self) -> list:
+        """The operators that stand for a float layer."""
+        return [operator for operator in self.operators if hasattr(operator, "content")]
+
     def run(self, inputs):
         """Compute every tensor from `inputs`.
 

@@ -57,6 +57,7 @@ class ExportReport:
         is_random_data: whether the comparison ran on random inputs.
         custom_operators: names of the custom operators in the file, which need the delegate.
         findings: rules of the target that the file breaks; such operators run elsewhere.
+        islands: for each layer that stayed in float, its name and why.
     """
 
     path: str
@@ -68,6 +69,7 @@ class ExportReport:
     is_random_data: bool
     custom_operators: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    islands: tuple[tuple[str, str], ...] = ()
 
     def __str__(self):
         lines = [
@@ -85,9 +87,10 @@ class ExportReport:
             plain = [layer for layer in self.layers if layer.plain_reason]
             lines.append("not on bits:" if plain else "every layer with weights runs on bits")
             lines += [f"  {layer.name}: {layer.plain_reason}" for layer in plain]
+        lines += [f"  {name}: in float: {reason}" for name, reason in self.islands]
         lines += [str(finding) for finding in self.findings]
         lines.append(str(self.fidelity) + (" (random inputs)" if self.is_random_data else ""))
-        if not self.fidelity.is_exact:
+        if not self.fidelity.is_exact and not self.islands:
             lines.append(
                 f"WARNING: LiteRT on this machine parts from the lowered graph ({LOWERED_LITERT})."
             )
@@ -153,6 +156,7 @@ def export_tflite(
         is_random,
         tuple(program.custom_operators),
         check(content, target, run_tools=False).findings if target != "litert" else (),
+        tuple((island.name, island.reason) for island in program.islands),
     )
 
 

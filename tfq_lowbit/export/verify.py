@@ -71,10 +71,10 @@ def verify_program(model, program, content, data, per_layer=False, argument="dat
     `argument` is what the user calls `data`, for the errors.
     """
     graph = read_graph(model)
-    fidelity = Fidelity()
+    fidelity = Fidelity(islands=tuple(island.name for island in program.islands))
     content = unpack_filters(content, TARGETS[program.options["target"]].UNPACKED_TO_VERIFY)
     runtime = _Runtime(content, program)
-    spied = _Runtime(_with_all_outputs(content), program) if per_layer else None
+    spied = _Runtime(_with_all_outputs(content, program), program) if per_layer else None
     coded = _coded_outputs(program)
     function = tf.function(
         lambda inputs: list(map(program.run(inputs).get, coded)),
@@ -142,11 +142,17 @@ class _Runtime:
         return made | {tensor.name: values for tensor, values in fed}
 
 
-def _with_all_outputs(content):
-    """Return the file with every tensor that an operator makes as an output."""
+def _with_all_outputs(content, program):
+    """Return the file with every tensor that an operator of the program makes as an output."""
+    names = {operator.output.name.encode() for operator in program.operators}
     written = schema.ModelT.InitFromPackedBuf(content, 0)
     subgraph = written.subgraphs[0]
-    subgraph.outputs = [index for operator in subgraph.operators for index in operator.outputs]
+    subgraph.outputs = [
+        index
+        for operator in subgraph.operators
+        for index in operator.outputs
+        if subgraph.tensors[index].name in names
+    ]
     written.signatureDefs = []
     return pack_model(written)
 

@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import flexbuffers
 
+from tfq_lowbit.export.operators import Island
 from tfq_lowbit.export.program import (
     CUSTOM_OPTIONS,
     AnyTensor,
@@ -16,8 +17,10 @@ from tfq_lowbit.export.program import (
     Program,
     is_custom,
 )
+from tfq_lowbit.export.splicing import splice
 from tfq_lowbit.packing import pack_codes
 from tfq_lowbit.targets import check_view
+from tfq_lowbit.targets.litert import Version
 from tfq_lowbit.targets.reading import view_model
 
 # Where the file says how it was written, as JSON: the arguments of `lower`, and under `NEEDS_NAME`
@@ -65,6 +68,8 @@ def runtime_version(program: Program, target) -> str:
 
 
 def _version(operator, target):
+    if isinstance(operator, Island):
+        return Version(0, operator.runtime)
     weights = getattr(operator, "filter", None)
     stored_as = "" if weights is None else weights.type
     return target.find_version(operator.code, stored_as, getattr(operator, "variant", ""))
@@ -106,6 +111,9 @@ class _Writer:
             self._metadata(METADATA_NAME, json.dumps(self._description()).encode()),
         ]
         model.buffers = self.buffers
+        for index, operator in reversed(list(enumerate(self.program.operators))):
+            if isinstance(operator, Island):
+                splice(model, index, operator.content, operator.name)
         for finding in check_view(view_model(model), "litert").errors:
             raise RuntimeError(f"This file must not be written, please report it: {finding}")
         return pack_model(model)
@@ -122,7 +130,8 @@ class _Writer:
     def _operator(self, operator):
         written = schema.OperatorT()
         version = _version(operator, self.target).version
-        written.opcodeIndex = self._operator_code(operator.code, version, is_custom(operator))
+        if not isinstance(operator, Island):  # else it is replaced in the end
+            written.opcodeIndex = self._operator_code(operator.code, version, is_custom(operator))
         written.inputs = [
             OPTIONAL_INPUT if each is None else self._index(each) for each in operator.inputs
         ]

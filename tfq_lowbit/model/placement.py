@@ -94,7 +94,7 @@ class Placement:
             is_rescaled = role is Role.RESCALING
             unit = producer.layer.offset or None if producer and is_rescaled else None
             bits = max(self._bits(edge), self.recipe.input_bits)
-            signed = True if self._is_right_operand(edge) else None
+            signed = self._is_right_operand(edge) or None
             return UniformAffine(bits, signed=signed, init="min_max", unit=unit)
         settings = self.settings[producer]
         consumers = [node for node in self.consumers(edge) if node in self.settings]
@@ -106,6 +106,8 @@ class Placement:
         scheme = "lsq" if is_right and scheme == "lsq_plus" else scheme  # without an offset
         signed = is_right or not self._is_nonnegative(edge)
         is_skewed = signed and not is_right and self._is_skewed(edge)
+        if role is Role.FLOAT and not is_right:
+            signed = None  # as the data say
         return activation_quantizer(scheme, self._bits(edge), signed, init, is_skewed)
 
     def fixed_step(self, edge: Edge) -> float | None:
@@ -202,7 +204,8 @@ class Placement:
         bits = [self.recipe.output_bits] if edge in self.graph.output_edges else []
         for node in self.consumers(edge):
             role = self.roles[node]
-            if role in (Role.SOFTMAX, Role.FUNCTION) and not isinstance(node.layer, RPReLU):
+            is_function = role is Role.FUNCTION and not isinstance(node.layer, RPReLU)
+            if is_function or role in (Role.SOFTMAX, Role.FLOAT):
                 bits.append(self.recipe.output_bits)
             elif role in PASSING or role is Role.RESCALING or self._takes_raw(node, edge):
                 bits.append(self._bits(node.output))
@@ -232,7 +235,7 @@ class Placement:
             return False
         if role in (Role.ACTIVATION, Role.KERNEL) and clamp_of(node.layer).lower == 0.0:
             return True
-        if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING):
+        if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING, Role.FLOAT):
             return False
         return all(self._is_nonnegative(taken) for taken in node.data_inputs)
 

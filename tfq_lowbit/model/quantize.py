@@ -5,6 +5,7 @@ import keras
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate_graph
 from tfq_lowbit.model.graph import Edge, read_graph
+from tfq_lowbit.model.islands import isolate_unsupported
 from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
 from tfq_lowbit.model.rules import CLAMPS, Role, activation_name, clamp_of
@@ -21,7 +22,7 @@ from tfq_lowbit.wrappers import (
 )
 
 
-def quantize_model(model, recipe, calibration_data=None):
+def quantize_model(model, recipe, calibration_data=None, on_unsupported="error"):
     """Return a copy of a float model with quantizers, its weights and step sizes set.
 
     Kernels are quantized by wrappers that keep the layer's name; every tensor that an integer
@@ -34,6 +35,9 @@ def quantize_model(model, recipe, calibration_data=None):
         calibration_data: inputs (an array, a list or dict of arrays, or a dataset of batches)
             from which the step sizes of activations start; 100 to 500 samples are plenty. None
             leaves them to `calibrate` or to the first training batch.
+        on_unsupported: what becomes of a layer that has no integer form: "error" refuses it,
+            "float" leaves it in float (see `FloatIsland`), between a DEQUANTIZE and a QUANTIZE;
+            `summary` and the report of the export list it with the reason.
 
     Returns:
         A functional `keras.Model`, not compiled, with the inputs and outputs of `model`. Layers of
@@ -55,7 +59,14 @@ def quantize_model(model, recipe, calibration_data=None):
             "Argument `recipe` must be a tfq_lowbit.Recipe, as Recipe.lsq(weight_bits=4). "
             f"Received: {type(recipe).__name__}"
         )
+    if on_unsupported not in ("error", "float"):
+        raise ValueError(
+            "Argument `on_unsupported` must be 'error' or 'float'. Received: "
+            f"on_unsupported={on_unsupported!r}"
+        )
     graph = read_graph(model)
+    if on_unsupported == "float":
+        isolate_unsupported(graph)
     placement = Placement(graph, recipe)
     if calibration_data is not None:
         calibration_data = list(as_batches(graph, calibration_data, "calibration_data"))
@@ -182,6 +193,9 @@ class _Builder:
         self.tensors[node.output] = layer(self.tensors[edge], input_grid=grid)
         self.grids[node.output] = grid
 
+    def _island(self, node):
+        self._call(node, self._copy(node.layer, lambda island: island.copy(node.name)))
+
     def _activation(self, node):
         self._plain(node)
         grid, clamp = self.grids.get(node.output), clamp_of(node.layer)
@@ -193,6 +207,9 @@ class _Builder:
         layer = self._copy(
             node.layer, lambda layer: type(layer).from_config(_config(layer, node.name))
         )
+        self._call(node, layer)
+
+    def _call(self, node, layer):
         args, kwargs = keras.tree.map_structure(
             lambda leaf: self.tensors[leaf] if isinstance(leaf, Edge) else leaf,
             (node.args, node.kwargs),
@@ -252,4 +269,5 @@ _BUILDERS = {
     Role.BATCH_NORM: _Builder._batch_norm,
     Role.AVERAGE_POOL: _Builder._average_pool,
     Role.ACTIVATION: _Builder._activation,
+    Role.FLOAT: _Builder._island,
 }

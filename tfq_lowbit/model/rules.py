@@ -16,6 +16,7 @@ from tfq_lowbit.model.functions import (
 from tfq_lowbit.wrappers import (
     FAMILIES,
     CausalMask,
+    FloatIsland,
     MatMul,
     RPReLU,
     StaticSlice,
@@ -39,6 +40,7 @@ class Role(enum.Enum):
     MAX_POOL = "picks codes; a quantizer goes behind it"
     SHAPE = "moves codes; keeps the grid of its input"
     RESCALING = "changes the unit of an input"
+    FLOAT = "computes in float, between grids"
     DECOMPOSED = "is taken apart into other layers"
 
 
@@ -303,6 +305,7 @@ RULES = (
     Rule(keras.layers.PReLU, Role.FUNCTION, _prelu),
     Rule(keras.layers.ELU, Role.FUNCTION),
     Rule(RPReLU, Role.FUNCTION),
+    Rule(FloatIsland, Role.FLOAT),
     Rule(keras.layers.Softmax, Role.SOFTMAX, _softmax),
     Rule(keras.layers.Add, Role.COMBINE),
     Rule(keras.layers.Subtract, Role.COMBINE),
@@ -326,6 +329,9 @@ RULES = (
     Rule(StaticSlice, Role.SHAPE),
     Rule(keras.layers.Rescaling, Role.RESCALING, _rescaling),
 )
+
+
+NO_FORM = "its class has no integer form here;"
 
 
 def find_rule(layer) -> Rule:
@@ -353,7 +359,11 @@ def find_rule(layer) -> Rule:
             "same, as keras.layers.Add",
         )
     names = ", ".join(sorted({rule.layer_class.__name__ for rule in RULES}))
-    raise refusal(layer, f"the layers that can are {names}")
+    raise refusal(
+        layer,
+        f"{NO_FORM} the layers that can are {names}. "
+        "quantize_model(..., on_unsupported='float') leaves others in float",
+    )
 
 
 def refusal(layer, reason) -> ValueError:

@@ -8,6 +8,7 @@ import keras
 from tfq_lowbit.model.graph import read_graph
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
+    FloatIsland,
     QuantizeActivation,
     QuantizeWrapper,
     channel_shape,
@@ -56,6 +57,7 @@ class Summary:
         num_bytes: likewise.
         float_bytes: the same parameters in float32.
         macs: multiplications for one sample.
+        islands: for each layer that stays in float, its name and why.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Summary:
     num_bytes: int
     float_bytes: int
     macs: int
+    islands: tuple[tuple[str, str], ...] = ()
 
     def __str__(self):
         rows = [HEADER]
@@ -87,7 +90,9 @@ class Summary:
         rule = "-" * len(lines[0])
         ratio = self.float_bytes / max(self.num_bytes, 1)
         closing = f"{self.num_bytes:,} bytes for {self.float_bytes:,} in float32: {ratio:.1f} times"
-        return "\n".join([self.name, lines[0], rule, *lines[1:-1], rule, lines[-1], closing])
+        islands = [f"in float: {name}: {reason}" for name, reason in self.islands]
+        body = [self.name, lines[0], rule, *lines[1:-1], rule, lines[-1], closing]
+        return "\n".join(body + islands)
 
 
 def summary(model) -> Summary:
@@ -124,7 +129,12 @@ def summary(model) -> Summary:
             totals["num_parameters"] += row.num_parameters
             totals["num_bytes"] += row.num_bytes
             totals["float_bytes"] += FLOAT_BYTES * row.num_parameters
-    return Summary(model.name, tuple(layers), **totals)
+    islands = tuple(
+        (node.name, node.layer.reason)
+        for node in graph.nodes
+        if isinstance(node.layer, FloatIsland)
+    )
+    return Summary(model.name, tuple(layers), **totals, islands=islands)
 
 
 def _layer_summary(graph, node):

@@ -17,6 +17,7 @@ from tfq_lowbit.wrappers.families import (
     find_family,
     require_family,
 )
+from tfq_lowbit.wrappers.float_island import FloatIsland
 from tfq_lowbit.wrappers.gelu import gelu_tanh
 from tfq_lowbit.wrappers.matmul import CausalMask, MatMul
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
@@ -38,6 +39,7 @@ __all__ = [
     "CausalMask",
     "DenseEquation",
     "Family",
+    "FloatIsland",
     "FoldedBatchNormalization",
     "MatMul",
     "QuantizeActivation",

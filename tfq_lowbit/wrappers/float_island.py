@@ -51,6 +51,16 @@ class FloatIsland(keras.layers.Layer):
         args, kwargs = keras.tree.map_structure(_without_history, (args, kwargs))
         return keras.tree.map_structure(_without_history, self.operation(*args, **kwargs))
 
+    def copy(self, name):
+        """Return an island around a new layer of the same config, its weights not set.
+
+        (Not by `from_config`: a class of one's own need not be registered with Keras.)
+        """
+        operation = self.operation
+        if isinstance(operation, keras.layers.Layer):
+            operation = type(operation).from_config(operation.get_config())
+        return type(self)(operation, self.reason, name=name)
+
     def get_config(self):
         """Return the arguments, the layer serialized."""
         return {

@@ -6,6 +6,7 @@ from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
 from tfq_lowbit.export.layers.attention import lower_causal_mask, lower_matmul
 from tfq_lowbit.export.layers.binary import lower_binary
 from tfq_lowbit.export.layers.functions import lower_function
+from tfq_lowbit.export.layers.island import lower_island
 from tfq_lowbit.export.layers.kernel import lower_wrapper
 from tfq_lowbit.export.layers.merging import (
     lower_add,
@@ -39,6 +40,7 @@ from tfq_lowbit.model import NO_OPS
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
     CausalMask,
+    FloatIsland,
     FoldedBatchNormalization,
     MatMul,
     QuantizeActivation,
@@ -54,6 +56,7 @@ from tfq_lowbit.wrappers import (
 LOWERINGS = {
     BinaryWrapper: lower_binary,
     CausalMask: lower_causal_mask,
+    FloatIsland: lower_island,
     FoldedBatchNormalization: lower_batch_norm,
     MatMul: lower_matmul,
     QuantizeActivation: lower_quantize_activation,

@@ -24,6 +24,7 @@ from tfq_lowbit.export.operators.functions import (
     Offset,
     Tanh,
 )
+from tfq_lowbit.export.operators.island import Island
 from tfq_lowbit.export.operators.kernels import (
     Conv2D,
     DepthwiseConv2D,
@@ -60,6 +61,7 @@ __all__ = [
     "FullyConnected",
     "Gather",
     "Gelu",
+    "Island",
     "KernelOperator",
     "Logistic",
     "Mask",
