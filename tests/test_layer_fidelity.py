@@ -4,13 +4,14 @@ Sequences as images of height 1, several axes as one, and layers that are taken 
 """
 
 import keras
+import numpy as np
 import pytest
 from keras import ops
 
 from tests.networks import images, randomize
 from tests.promise import check_promise
 from tests.test_fidelity import chain, rows
-from tfq_lowbit import Recipe, quantize_model
+from tfq_lowbit import Recipe, export_tflite, quantize_model
 
 layers = keras.layers
 
@@ -31,6 +32,23 @@ def sliced():
     first = layers.Dense(3)(x[:, 0])
     joined = ops.concatenate([b, c], -1)
     return keras.Model(inputs, [joined, layers.Dense(3)(d), e, first, x[:, 1:5:2, 3:]])
+
+
+def averaged():
+    inputs = keras.Input((5, 7, 6))
+    x = layers.Dense(5)(ops.mean(inputs, axis=(2, 3), keepdims=True))
+    return keras.Model(inputs, [x, ops.mean(layers.Dense(4)(inputs), axis=1)])
+
+
+def encoder(width=16, heads=2, classes=3):
+    """Returns a text encoder of one block, on ids of words."""
+    ids = keras.Input((9,), dtype="int32")
+    x = layers.Embedding(50, width, "random_normal")(ids)
+    y = layers.MultiHeadAttention(heads, width // heads)(x, x)
+    x = layers.LayerNormalization()(layers.Add()([x, y]))
+    y = layers.Dense(width)(layers.Dense(2 * width, activation="gelu")(x))
+    x = layers.LayerNormalization()(layers.Add()([x, y]))
+    return keras.Model(ids, layers.Dense(classes, activation="softmax")(x[:, 0]))
 
 
 def attending(attend):
@@ -182,6 +200,23 @@ NETS |= {
         inputs=sequence(),
     ),
     "slices": sliced,
+    "layer normalization": lambda: chain(
+        layers.LayerNormalization(),
+        layers.Dense(9, activation="relu"),
+        layers.LayerNormalization(epsilon=1e-6, center=False),
+        layers.Flatten(),
+        layers.Dense(5),
+        layers.LayerNormalization(),
+        inputs=sequence(7, 12),
+    ),
+    "other normalizations": lambda: chain(
+        layers.RMSNormalization(),
+        layers.Conv2D(6, 1),
+        layers.UnitNormalization(),
+        layers.LayerNormalization(center=False, scale=False),
+        inputs=image(size=4),
+    ),
+    "means": lambda: averaged(),
     "attention": attending(lambda x: layers.MultiHeadAttention(3, 4)(x, x)),
     "attention, causal": attending(
         lambda x: layers.MultiHeadAttention(2, 4, dropout=0.1)(x, x, use_causal_mask=True)
@@ -212,6 +247,32 @@ def test_a_layer_ships_what_was_trained(net, recipe):
     model = randomize(NETS[net]())
     quantized = quantize_model(model, RECIPES[recipe], images(model, 64))
     check_promise(quantized, images(model, 64, seed=1))
+
+
+@pytest.mark.parametrize("recipe", rows(RECIPES, ["W4A4"]))
+@pytest.mark.parametrize("input_type", ["float32", "int8"])
+def test_an_encoder_of_text_ships_what_was_trained(recipe, input_type):
+    model = encoder()
+    model.get_layer(index=1).embeddings.assign(keras.random.normal((50, 16), seed=0))
+    draws = np.random.default_rng(0).integers(0, 50, (2, 64, 9)).astype(np.int32)
+    quantized = quantize_model(model, RECIPES[recipe], draws[0])
+    fidelity = check_promise(quantized, draws[1], input_type=input_type)
+    expected = np.argmax(model.predict(draws[1], verbose=0), axis=1)
+    found = np.argmax(quantized.predict(draws[1], verbose=0), axis=1)
+    assert np.mean(found == expected) > 0.8 and fidelity.num_samples == 64
+
+
+def test_an_encoder_of_text_is_exported_saved_and_trained(tmp_path):
+    ids = np.random.default_rng(0).integers(0, 50, (32, 9)).astype(np.int32)
+    quantized = quantize_model(encoder(), RECIPES["W4A4"], ids)
+    quantized.compile("adam", "sparse_categorical_crossentropy")
+    losses = quantized.fit(ids, ids[:, 0] % 3, epochs=6, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    quantized.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded.predict(ids, verbose=0), quantized.predict(ids, verbose=0))
+    report = export_tflite(loaded, tmp_path / "m.tflite")  # on random ids
+    assert report.fidelity.is_exact
 
 
 @pytest.mark.parametrize("custom_ops", ["binary", "lowbit"])

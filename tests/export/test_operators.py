@@ -279,6 +279,18 @@ def mean(keep_dims, image=(7, 5, 11), **options):
     return make
 
 
+def gather_rows(draw):
+    source = IndexTensor("input", (None, 7))
+    return operators.Gather("layer", source, draw.output(7, 5), draw.codes((256, 5)))
+
+
+def mean_over(axes, keep_dims, shape, output):
+    def make(draw):
+        return operators.Mean("layer", draw.tensor(*shape), draw.output(*output), keep_dims, axes)
+
+    return make
+
+
 def slices(begin, strides, shape, image=(9, 8, 3)):
     return same_grid(image, shape, lambda *ends: operators.Slice("layer", *ends, begin, strides))
 
@@ -431,6 +443,7 @@ TABLE = {
     "cast": cast,
     "offset": offset,
     "gather": gather,
+    "gather of rows": gather_rows,
     "requantize to finer": requantize(0.05, 0.03),
     "requantize to coarser": requantize(0.05, 0.3),
     "requantize far": requantize(0.05, 1.0),
@@ -451,6 +464,9 @@ TABLE = {
     "mean": mean(False),
     "mean keepdims": mean(True),
     "mean of a large image": mean(False, (40, 41, 3)),
+    "mean of channels": mean_over((2,), True, (7, 11), (7, 1)),
+    "mean of rows": mean_over((1,), False, (7, 5, 3), (5, 3)),
+    "mean of all but rows": mean_over((2, 3), True, (7, 5, 3), (7, 1, 1)),
     "reshape to another grid": reshape,
     "pad": pad(((1, 2), (0, 3))),
     "pad of a sequence": same_grid(

@@ -95,7 +95,29 @@ def self_attention(layer, **options):
     return lambda inputs: layer(inputs, inputs, **options)
 
 
+NORM = ["squares", "variance", "inverse"]
 TABLE |= {
+    "layer normalization": (
+        lambda: layers.LayerNormalization(epsilon=0.01, name="mine"),
+        (7, 6),
+        ["mean", "centered", *NORM, "normalized", ""],
+    ),
+    "layer normalization of vectors": (
+        lambda: layers.LayerNormalization(center=False, name="mine"),
+        (6,),
+        ["mean", "centered", *NORM, "normalized", "row", "", "vector"],
+    ),
+    "layer normalization of images, plain": (
+        lambda: layers.LayerNormalization(center=False, scale=False, name="mine"),
+        (3, 4, 6),
+        ["mean", "centered", *NORM, ""],
+    ),
+    "root mean square": (
+        lambda: layers.RMSNormalization(name="mine"),
+        (3, 4, 6),
+        [*NORM, "normalized", ""],
+    ),
+    "unit length": (lambda: layers.UnitNormalization(name="mine"), (7, 6), [*NORM, ""]),
     "attention": (
         lambda: self_attention(layers.MultiHeadAttention(3, 4, name="mine")),
         (7, 6),
@@ -219,6 +241,29 @@ def test_an_attention_that_has_no_form_is_refused(call, reason):
     model = keras.Model(inputs, call(layers.MultiHeadAttention(2, 4, name="mine"), inputs))
     with pytest.raises(ValueError, match=rf"'mine' \(MultiHeadAttention\) cannot.*{reason}"):
         tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
+def test_a_normalization_over_other_axes_is_refused():
+    inputs = keras.Input((5, 6))
+    model = keras.Model(inputs, layers.LayerNormalization(axis=1, name="mine")(inputs))
+    words = r"'mine' \(LayerNormalization\).*axis must be the last one, received"
+    with pytest.raises(ValueError, match=words):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
+def test_a_normalization_has_eight_bits_whatever_the_recipe_says():
+    inputs = keras.Input((5, 6))
+    x = layers.LayerNormalization(name="norm")(layers.Dense(4, name="dense")(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(layers.Dense(4)(x)))
+    for recipe in (tfq.Recipe.lsq(2, 2), tfq.Recipe.binary(), tfq.Recipe.pact(3, 3)):
+        qmodel = tfq.quantize_model(model, recipe, images(model, 16))
+        names = ("dense", "norm_mean", "norm_centered", "norm_variance", "norm_normalized")
+        for name in names:
+            assert qmodel.get_layer(f"{name}_quantizer").quantizer.num_bits == 8
+        assert qmodel.get_layer("norm").kernel_quantizer.num_bits == 8
+        # A square is not negative, and the first layer is still the first.
+        assert qmodel.get_layer("norm_squares_quantizer").quantizer.q_min == 0
+        assert qmodel.get_layer("dense").kernel_quantizer.num_bits == 8
 
 
 def test_the_right_side_of_a_product_has_its_zero_in_the_middle():

@@ -3,7 +3,16 @@ import pytest
 
 from tfq_lowbit.model import Clamp, Role, activation_name, clamp_of, find_rule, has_softmax
 from tfq_lowbit.model.rules import NO_OPS, RULES
-from tfq_lowbit.wrappers import CausalMask, FloatIsland, MatMul, RPReLU, StaticSlice, gelu_tanh
+from tfq_lowbit.wrappers import (
+    AxisMean,
+    CausalMask,
+    FloatIsland,
+    InverseRoot,
+    MatMul,
+    RPReLU,
+    StaticSlice,
+    gelu_tanh,
+)
 
 layers = keras.layers
 
@@ -38,6 +47,9 @@ TAKEN = {
     ),
     "Resizing nearest": (lambda: layers.Resizing(3, 4, "nearest"), Role.SHAPE),
     "Resizing": (lambda: layers.Resizing(3, 4), Role.AVERAGE_POOL),
+    "AxisMean": (lambda: AxisMean(-1), Role.MEAN),
+    "InverseRoot": (lambda: InverseRoot(), Role.FUNCTION),
+    "Embedding": (lambda: layers.Embedding(5, 3), Role.EMBEDDING),
     "MatMul": (lambda: MatMul(), Role.COMBINE),
     "CausalMask": (lambda: CausalMask(), Role.ACTIVATION),
     "StaticSlice": (lambda: StaticSlice((1,), (2,)), Role.SHAPE),
@@ -109,6 +121,9 @@ DECOMPOSED = {
     "GlobalAveragePooling1D": lambda: layers.GlobalAveragePooling1D(),
     "GlobalMaxPooling1D": lambda: layers.GlobalMaxPooling1D(),
     "GlobalMaxPooling2D": lambda: layers.GlobalMaxPooling2D(),
+    "LayerNormalization": lambda: built(layers.LayerNormalization()),
+    "RMSNormalization": lambda: built(layers.RMSNormalization()),
+    "UnitNormalization": lambda: layers.UnitNormalization(),
     "MaxPooling1D": lambda: layers.MaxPooling1D(),
     "Normalization": lambda: built(layers.Normalization(mean=1.0, variance=2.0)),
     "RepeatVector": lambda: layers.RepeatVector(2),
@@ -184,6 +199,26 @@ REFUSED = {
         lambda: layers.SeparableConv2D(2, 3, **FIRST),
         "SeparableConv2D",
         "channels_last",
+    ),
+    "LayerNormalization": (
+        lambda: layers.LayerNormalization(),
+        "LayerNormalization",
+        "no weights yet; call the layer",
+    ),
+    "LayerNormalization offset": (
+        lambda: layers.LayerNormalization(scale=False),
+        "LayerNormalization",
+        "center=True needs scale=True",
+    ),
+    "RMSNormalization": (
+        lambda: layers.RMSNormalization(),
+        "RMSNormalization",
+        "no weights yet; call the layer",
+    ),
+    "Embedding": (
+        lambda: layers.Embedding(5, 3, mask_zero=True),
+        "Embedding",
+        "mask_zero=True.*set it to False",
     ),
     "MultiHeadAttention gate": (
         lambda: layers.MultiHeadAttention(2, 4, use_gate=True),
@@ -314,7 +349,18 @@ def test_a_refusal_names_layer_class_and_reason(name):
 
 
 def test_every_reason_to_refuse_is_tested():
-    never_refused = {"MatMul", "CausalMask", "Add", "Reshape", "RPReLU", "Permute", "StaticSlice"}
+    never_refused = {
+        "AxisMean",
+        "InverseRoot",
+        "UnitNormalization",
+        "MatMul",
+        "CausalMask",
+        "Add",
+        "Reshape",
+        "RPReLU",
+        "Permute",
+        "StaticSlice",
+    }
     never_refused |= {"FloatIsland"}
     never_refused |= {"Cropping1D", "RepeatVector", "UpSampling1D", "ReLU", "LeakyReLU", "ELU"}
     never_refused |= {"Subtract", "Multiply", "Average", "Maximum", "Minimum"}

@@ -45,9 +45,13 @@ class Lowering:
             ValueError: naming the layer that cannot be lowered and why.
         """
         for edge in self.graph.input_edges:
-            self.values[edge] = PendingInput(edge.name, edge.shape)
             self.program.input_names.append(edge.name)
-            self.program.inputs.append(None)
+            if keras.backend.is_float_dtype(edge.dtype):
+                self.values[edge] = PendingInput(edge.name, edge.shape)
+                self.program.inputs.append(None)
+            else:
+                self.values[edge] = self.emitter.indices(edge.name, edge.shape)
+                self.program.inputs.append(self.values[edge])
         for node in self.graph.nodes:
             if type(node.layer) not in table:
                 raise ValueError(

@@ -188,11 +188,11 @@ class PendingInput(Pending):
 
 
 class PendingMean(ClampedPending):
-    """The mean over height and width of an int8 tensor."""
+    """The mean over height and width, or other axes, of an int8 tensor."""
 
-    def __init__(self, name, shape, source, keep_dims):
+    def __init__(self, name, shape, source, keep_dims, axes=(1, 2)):
         super().__init__(name, shape)
-        self._source, self._keep_dims = source, keep_dims
+        self._source, self._keep_dims, self._axes = source, keep_dims, axes
 
     def _emit(self, emitter, grid):
         return emitter.bounded(
@@ -200,7 +200,7 @@ class PendingMean(ClampedPending):
             self.shape,
             grid,
             self._clamp,
-            lambda output: Mean(self.name, self._source, output, self._keep_dims),
+            lambda output: Mean(self.name, self._source, output, self._keep_dims, self._axes),
             can_fuse=False,
         )
 

@@ -7,9 +7,10 @@ import numpy as np
 from tfq_lowbit.export.fidelity import LOWERED_LITERT, Fidelity
 from tfq_lowbit.export.files import require_writable_file, write_whole
 from tfq_lowbit.export.lower import lower
-from tfq_lowbit.export.operators import BitKernelOperator, KernelOperator
+from tfq_lowbit.export.operators import BitKernelOperator, Gather, KernelOperator
 from tfq_lowbit.export.pending_binary import BinaryWeights
 from tfq_lowbit.export.pending_kernel import IntegerWeights
+from tfq_lowbit.export.program import IndexTensor
 from tfq_lowbit.export.verify import verify_program
 from tfq_lowbit.export.writer import runtime_version, write_tflite
 from tfq_lowbit.native.delegate import DELEGATE
@@ -227,8 +228,13 @@ def _random_inputs(program):
         for operator in reversed(program.operators)
         if operator.inputs[0] in program.inputs
     }
+    tables = [each for each in program.operators if isinstance(each, Gather)]
+    rows = {table.source: len(table.table) for table in tables}
     for tensor in program.inputs:
-        grid = tensor.grid or made_from[tensor]
         shape = (RANDOM_SAMPLES, *tensor.shape[1:])
+        if isinstance(tensor, IndexTensor):
+            inputs.append(random.integers(0, rows[tensor], shape, np.int32))
+            continue
+        grid = tensor.grid or made_from[tensor]
         inputs.append(grid.decode(random.integers(grid.low, grid.high + 1, shape)))
     return inputs

@@ -17,7 +17,14 @@ from tfq_lowbit.export.fidelity import (
     Fidelity,
 )
 from tfq_lowbit.export.lower import lower
-from tfq_lowbit.export.program import AnyTensor, FloatTensor, PackedTensor, Program, taken_by
+from tfq_lowbit.export.program import (
+    AnyTensor,
+    FloatTensor,
+    IndexTensor,
+    PackedTensor,
+    Program,
+    taken_by,
+)
 from tfq_lowbit.export.unpacking import unpack_filters
 from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, pack_model
 from tfq_lowbit.model import as_batches, is_no_op, read_graph
@@ -164,6 +171,8 @@ def _coded_outputs(program):
 
 
 def _fed(tensor: AnyTensor, values):
+    if isinstance(tensor, IndexTensor):
+        return values.astype(np.int32)
     return tensor.grid.encode(values) if tensor.grid else values.astype(np.float32)
 
 

@@ -78,7 +78,8 @@ def _flat_inputs(graph, data, argument):
 def _checked(edge, values, argument):
     what = f"Argument `{argument}` for input {edge.name!r}"
     try:
-        values = keras.ops.convert_to_numpy(values).astype(np.float32)
+        dtype = np.float32 if keras.backend.is_float_dtype(edge.dtype) else np.int32
+        values = keras.ops.convert_to_numpy(values).astype(dtype)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{what} must be an array of numbers ({error}). Received: {type(values).__name__}"

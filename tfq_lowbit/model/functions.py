@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import keras
 
-from tfq_lowbit.wrappers import RPReLU, gelu_tanh
+from tfq_lowbit.wrappers import InverseRoot, RPReLU, gelu_tanh
 
 
 class Sign(enum.Enum):
@@ -63,6 +63,7 @@ LAYERS = {
     keras.layers.LeakyReLU: Function("SLOPES", Sign.SKEWED),
     keras.layers.PReLU: Function("SLOPES", Sign.SKEWED),
     keras.layers.Rescaling: Function("AFFINE", Sign.SKEWED),
+    InverseRoot: Function("LOOKUP", Sign.NONNEGATIVE),
     RPReLU: Function("PRELU", Sign.SIGNED),
 }
 

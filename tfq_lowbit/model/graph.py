@@ -38,6 +38,7 @@ class Node:
             in a nested model with the names of the models before it, as "backbone_conv".
         path: names of the nested models and of the layer, as "backbone/conv".
         origin: path of the layer that was taken apart into this and others, "" where none was.
+        is_precise: whether its inputs and weights have eight bits whatever a recipe says.
         args: positional arguments, tensors replaced by edges.
         kwargs: keyword arguments, likewise.
         outputs: what the call returns, likewise.
@@ -50,6 +51,7 @@ class Node:
     outputs: Any = None
     path: str = ""
     origin: str = ""
+    is_precise: bool = False
 
     def __post_init__(self):
         self.path = self.path or self.name

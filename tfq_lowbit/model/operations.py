@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from tfq_lowbit.wrappers import MatMul, gelu_tanh
+from tfq_lowbit.wrappers import AxisMean, MatMul, gelu_tanh
 
 layers = keras.layers
 
@@ -75,15 +75,18 @@ def _transpose(node, config, shape):
     return layers.Permute(axes[1:], name=node.name) if axes[0] == 0 else None
 
 
-def _reduce(pooling):
-    """Return how a reduction over all positions becomes a pooling of all, by rank."""
+def _reduce(pooling, other=None):
+    """Return how a reduction over all positions becomes a pooling of all, by rank, or another."""
 
     def make(node, config, shape):
         axis = config["axis"]
         axes = [axis] if isinstance(axis, int) else [] if axis is None else list(axis)
         is_all = sorted(each % len(shape) for each in axes) == list(range(1, len(shape) - 1))
-        if not is_all or len(shape) not in pooling or config.get("initial") is not None:
+        if config.get("initial") is not None:
             return None
+        if not is_all or len(shape) not in pooling:
+            is_batch = not axes or any(each % len(shape) == 0 for each in axes)
+            return None if other is None or is_batch else other(axes, config["keepdims"], node.name)
         return pooling[len(shape)](keepdims=config["keepdims"], name=node.name)
 
     return make
@@ -163,7 +166,10 @@ _LAYERS: dict[str, Callable] = {
     "ExpandDims": _reshape,
     "Squeeze": _reshape,
     "Transpose": _transpose,
-    "Mean": _reduce({3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}),
+    "Mean": _reduce(
+        {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D},
+        lambda axes, keepdims, name: AxisMean(axes, keepdims, name=name),
+    ),
     "Max": _reduce({3: layers.GlobalMaxPooling1D, 4: layers.GlobalMaxPooling2D}),
     "AveragePool": _pool({3: layers.AveragePooling1D, 4: layers.AveragePooling2D}),
     "MaxPool": _pool({3: layers.MaxPooling1D, 4: layers.MaxPooling2D}),

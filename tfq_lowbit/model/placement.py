@@ -63,7 +63,8 @@ class Placement:
         self.quantized: set[Edge] = set()
         for edge in self.graph.input_edges:
             self._check_input(edge)
-            self._place(edge)
+            if keras.backend.is_float_dtype(edge.dtype):
+                self._place(edge)
         for node in self.graph.nodes:
             self._check_call(node)
             if self._keeps_grid(node):
@@ -231,8 +232,10 @@ class Placement:
             return keeps_sign and self._is_nonnegative(node.data_inputs[0])
         if role is Role.FUNCTION:
             return require_function(node.layer).sign is Sign.NONNEGATIVE
-        if type(node.layer) is keras.layers.Subtract:
+        if type(node.layer) is keras.layers.Subtract or role is Role.EMBEDDING:
             return False
+        if type(node.layer) is keras.layers.Multiply and len(set(node.data_inputs)) == 1:
+            return len(node.data_inputs) == 2  # a square
         if role in (Role.ACTIVATION, Role.KERNEL) and clamp_of(node.layer).lower == 0.0:
             return True
         if role in (Role.KERNEL, Role.BATCH_NORM, Role.RESCALING, Role.FLOAT):
@@ -261,10 +264,14 @@ class Placement:
         return node.data_inputs == [x] and self._is_nonnegative(factor)
 
     def _check_input(self, edge):
-        if not keras.backend.is_float_dtype(edge.dtype):
+        is_index = all(self.roles[node] is Role.EMBEDDING for node in self.consumers(edge))
+        if not keras.backend.is_float_dtype(edge.dtype) and not (
+            keras.backend.is_int_dtype(edge.dtype) and is_index
+        ):
             raise ValueError(
                 f"Input {edge.name!r} must be of a float type: its grid is found from data. "
-                f"Received: dtype={edge.dtype!r}. Cast in the data pipeline."
+                f"Received: dtype={edge.dtype!r}. Cast in the data pipeline, or give it to an "
+                "Embedding alone."
             )
 
     def _check_call(self, node):
@@ -276,8 +283,15 @@ class Placement:
             )
 
 
+_PRECISE: dict = {
+    **{"weight_bits": MAX_BITS, "activation_bits": MAX_BITS, "input_quantizer": None},
+    **{"weight_quantizer": "lsq", "activation_quantizer": "lsq", "per_channel": True},
+    **{"weight_init": None, "activation_init": "min_max"},
+}
+
+
 def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
-    kernels = [node for node in graph.nodes if roles[node] is Role.KERNEL]
+    kernels = [node for node in graph.nodes if roles[node] is Role.KERNEL and not node.is_precise]
     behind = {
         node: [before for before in ancestors(graph, node) if before in kernels] for node in kernels
     }
@@ -297,4 +311,5 @@ def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
         # A depthwise kernel of one bit has too few weights to be of use, and no binary form.
         if settings[node].weight_bits == 1 and not can_be_binary(node.layer):
             settings[node] = replace(settings[node], weight_bits=MAX_BITS)
-    return settings
+    precise = {node: replace(settings[node], **_PRECISE) for node in graph.nodes if node.is_precise}
+    return settings | precise

@@ -15,8 +15,10 @@ from tfq_lowbit.model.functions import (
 )
 from tfq_lowbit.wrappers import (
     FAMILIES,
+    AxisMean,
     CausalMask,
     FloatIsland,
+    InverseRoot,
     MatMul,
     RPReLU,
     StaticSlice,
@@ -35,6 +37,7 @@ class Role(enum.Enum):
     SOFTMAX = "has a fixed grid of 1/256"
     COMBINE = "mixes tensors; gets a grid of its own"
     CONCATENATE = "joins tensors on one grid, or takes the largest or smallest"
+    EMBEDDING = "looks rows of a table up; gets a grid of its own"
     MEAN = "averages everything; gets a grid of its own"
     AVERAGE_POOL = "averages or mixes codes on the grid of its input"
     MAX_POOL = "picks codes; a quantizer goes behind it"
@@ -207,6 +210,26 @@ def _attention(layer):
     return None if layer.built else "it has no weights yet; call the layer once"
 
 
+def _layer_norm(layer):
+    if getattr(layer, "rms_scaling", False):
+        return "rms_scaling has no form here; use RMSNormalization"
+    if layer.center and not layer.scale:
+        return "center=True needs scale=True here"
+    return None if layer.built else "it has no weights yet; call the layer once"
+
+
+def _rms_norm(layer):
+    return None if layer.built else "it has no weights yet; call the layer once"
+
+
+def _embedding(layer):
+    if layer.mask_zero:
+        return "mask_zero=True masks what no integer layer skips; set it to False"
+    if layer.lora_enabled:
+        return "its LoRA weights would not be applied; merge them first"
+    return None
+
+
 def _dot_product_attention(layer):
     if layer.score_mode != "dot":
         return f"score_mode must be 'dot', received {layer.score_mode!r}"
@@ -278,12 +301,15 @@ _DECOMPOSED: dict[type, Callable] = {
     keras.layers.GlobalMaxPooling1D: _needs_channels_last,
     keras.layers.GlobalMaxPooling2D: _needs_channels_last,
     keras.layers.GroupQueryAttention: _attention,
+    keras.layers.LayerNormalization: _layer_norm,
     keras.layers.MaxPooling1D: _needs_channels_last,
     keras.layers.MultiHeadAttention: _attention,
     keras.layers.Normalization: _normalization,
+    keras.layers.RMSNormalization: _rms_norm,
     keras.layers.RepeatVector: lambda layer: None,
     keras.layers.SeparableConv1D: _kernel_layer,
     keras.layers.SeparableConv2D: _kernel_layer,
+    keras.layers.UnitNormalization: lambda layer: None,
     keras.layers.UpSampling1D: lambda layer: None,
 }
 
@@ -313,6 +339,9 @@ RULES = (
     Rule(keras.layers.Average, Role.COMBINE),
     Rule(keras.layers.Maximum, Role.CONCATENATE),
     Rule(keras.layers.Minimum, Role.CONCATENATE),
+    Rule(AxisMean, Role.MEAN),
+    Rule(InverseRoot, Role.FUNCTION),
+    Rule(keras.layers.Embedding, Role.EMBEDDING, _embedding),
     Rule(MatMul, Role.COMBINE),
     Rule(CausalMask, Role.ACTIVATION),
     Rule(keras.layers.Concatenate, Role.CONCATENATE, _concatenate),

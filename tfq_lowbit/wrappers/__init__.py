@@ -20,6 +20,7 @@ from tfq_lowbit.wrappers.families import (
 from tfq_lowbit.wrappers.float_island import FloatIsland
 from tfq_lowbit.wrappers.gelu import gelu_tanh
 from tfq_lowbit.wrappers.matmul import CausalMask, MatMul
+from tfq_lowbit.wrappers.normalizing import AxisMean, InverseRoot
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
 from tfq_lowbit.wrappers.resizing import QuantizedResizing, resize_codes
@@ -34,6 +35,7 @@ __all__ = [
     "PACT",
     "STANDALONE_CODE",
     "RPReLU",
+    "AxisMean",
     "BinaryWrapper",
     "Binarize",
     "CausalMask",
@@ -41,6 +43,7 @@ __all__ = [
     "Family",
     "FloatIsland",
     "FoldedBatchNormalization",
+    "InverseRoot",
     "MatMul",
     "QuantizeActivation",
     "QuantizeWrapper",

@@ -13,6 +13,15 @@ def lower_global_average_pool(lowering, node):
     )
 
 
+def lower_axis_mean(lowering, node):
+    """Lower the mean over some axes, which gets a grid of its own."""
+    source = lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
+    axes = node.layer.axes(len(source.shape))
+    lowering.values[node.output] = PendingMean(
+        node.name, node.output.shape, source, node.layer.keepdims, axes
+    )
+
+
 def lower_average_pool(lowering, node):
     """Lower average pooling, which rounds on the grid of its input."""
     lowering.codes(node.data_inputs[0], f"layer {node.name!r}")

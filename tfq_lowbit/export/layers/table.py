@@ -5,6 +5,7 @@ import keras
 from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
 from tfq_lowbit.export.layers.attention import lower_causal_mask, lower_matmul
 from tfq_lowbit.export.layers.binary import lower_binary
+from tfq_lowbit.export.layers.embedding import lower_embedding
 from tfq_lowbit.export.layers.functions import lower_function
 from tfq_lowbit.export.layers.island import lower_island
 from tfq_lowbit.export.layers.kernel import lower_wrapper
@@ -28,6 +29,7 @@ from tfq_lowbit.export.layers.moving import (
 from tfq_lowbit.export.layers.normalization import lower_batch_norm
 from tfq_lowbit.export.layers.pooling import (
     lower_average_pool,
+    lower_axis_mean,
     lower_global_average_pool,
     lower_max_pool,
 )
@@ -38,10 +40,12 @@ from tfq_lowbit.export.layers.quantization import (
 )
 from tfq_lowbit.model import NO_OPS
 from tfq_lowbit.wrappers import (
+    AxisMean,
     BinaryWrapper,
     CausalMask,
     FloatIsland,
     FoldedBatchNormalization,
+    InverseRoot,
     MatMul,
     QuantizeActivation,
     QuantizedAveragePooling2D,
@@ -54,10 +58,12 @@ from tfq_lowbit.wrappers import (
 
 # Each takes the `Lowering` and the `Node`, and sets the value of the node's output.
 LOWERINGS = {
+    AxisMean: lower_axis_mean,
     BinaryWrapper: lower_binary,
     CausalMask: lower_causal_mask,
     FloatIsland: lower_island,
     FoldedBatchNormalization: lower_batch_norm,
+    InverseRoot: lower_function,
     MatMul: lower_matmul,
     QuantizeActivation: lower_quantize_activation,
     QuantizeWrapper: lower_wrapper,
@@ -73,6 +79,7 @@ LOWERINGS = {
     keras.layers.BatchNormalization: lower_batch_norm,
     keras.layers.Concatenate: lower_concatenate,
     keras.layers.ELU: lower_function,
+    keras.layers.Embedding: lower_embedding,
     keras.layers.Flatten: lower_reshape,
     keras.layers.GlobalAveragePooling2D: lower_global_average_pool,
     keras.layers.LeakyReLU: lower_function,

@@ -165,7 +165,7 @@ class Gather(IndexOperator):
     """GATHER from a table of int8 codes, by indices.
 
     Attributes:
-        table: int8 of shape (256,), on the grid of the output.
+        table: int8 of shape (256,), or (rows, channels), on the grid of the output.
     """
 
     table: np.ndarray

@@ -1,5 +1,6 @@
 """Pooling operators: MAX_POOL_2D, AVERAGE_POOL_2D, MEAN."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,28 +61,29 @@ class AveragePool(PoolOperator):
 
 @dataclass(eq=False)
 class Mean(UnaryOperator):
-    """MEAN over height and width: `rint(float32(sum) * c + Z)`, all in float32.
+    """MEAN, over height and width: `rint(float32(sum) * c + Z)`, all in float32.
 
     `c = (s_in / s_out) * (1 / n)`, `Z = z_out - float32(n * z_in) * c`.
     """
 
     keep_dims: bool = False
+    axes: tuple = (1, 2)
 
     code = "MEAN"
 
     @property
     def inputs(self):
         """The tensor, and the axes."""
-        axes = np.array([1, 2], np.int32)
+        axes = np.array(self.axes, np.int32)
         return [self.source, Constant(f"{self.output.name}/axes", axes, "INT32")]
 
     def compute(self, codes):
         """Return the codes of the mean."""
         source, output = self.source.grid, self.output.grid
-        count = codes.shape[1] * codes.shape[2]
+        count = math.prod(codes.shape[axis] for axis in self.axes)
         factor = (source.scale / output.scale) * (np.float32(1) / np.float32(count))
         offset = np.float32(output.zero_point) - np.float32(count * source.zero_point) * factor
-        total = tf.reduce_sum(codes, axis=(1, 2), keepdims=self.keep_dims)
+        total = tf.reduce_sum(codes, axis=self.axes, keepdims=self.keep_dims)
         return tf.clip_by_value(tf.round(total * factor + offset), INT8_MIN, INT8_MAX)
 
     def options(self):

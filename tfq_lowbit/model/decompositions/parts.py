@@ -18,6 +18,7 @@ class Parts:
         made: the layers with weights made so far, by the id of the layer and the name of the part:
             a layer that is called twice stays shared.
         nodes: the calls of the parts.
+        is_precise: whether the parts have eight bits whatever the recipe says.
     """
 
     graph: Graph
@@ -25,6 +26,7 @@ class Parts:
     names: set
     made: dict
     nodes: list = field(default_factory=list)
+    is_precise: bool = False
 
     def add(self, part, make, inputs, weights=()):
         """Add the call of a part.
@@ -62,6 +64,7 @@ class Parts:
         shape = tuple(layer.compute_output_spec(taken).shape)
         edge = Edge(shape, keras.tree.flatten(inputs)[0].dtype, name)
         node = Node(layer, name, (inputs,), {}, edge, self.call.path + suffix)
+        node.is_precise = self.is_precise
         node.origin = self.call.path if part else self.call.origin
         self.nodes.append(node)
         return edge

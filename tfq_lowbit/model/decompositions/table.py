@@ -9,6 +9,11 @@ from tfq_lowbit.model.decompositions.attention import (
     decompose_grouped,
     decompose_multi_head,
 )
+from tfq_lowbit.model.decompositions.layer_normalization import (
+    decompose_layer_norm,
+    decompose_rms_norm,
+    decompose_unit_norm,
+)
 from tfq_lowbit.model.decompositions.moving import (
     decompose_center_crop,
     decompose_cropping,
@@ -39,12 +44,15 @@ _LAYERS: dict[type, Callable] = {
     layers.GlobalMaxPooling1D: decompose_global_max,
     layers.GlobalMaxPooling2D: decompose_global_max,
     layers.GroupQueryAttention: decompose_grouped,
+    layers.LayerNormalization: decompose_layer_norm,
     layers.MaxPooling1D: decompose_sequence_pool(layers.MaxPooling2D),
     layers.MultiHeadAttention: decompose_multi_head,
     layers.Normalization: decompose_normalization,
+    layers.RMSNormalization: decompose_rms_norm,
     layers.RepeatVector: decompose_repeat,
     layers.SeparableConv1D: decompose_separable(layers.DepthwiseConv1D, layers.Conv1D),
     layers.SeparableConv2D: decompose_separable(layers.DepthwiseConv2D, layers.Conv2D),
+    layers.UnitNormalization: decompose_unit_norm,
     layers.UpSampling1D: decompose_sequence_upsampling,
 }
 # Operations of Keras that no one layer does, by the name of their class, which is private.
