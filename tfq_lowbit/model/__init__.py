@@ -1,22 +1,13 @@
 """Whole models: reading their graph, placing quantizers, calibrating, summing up."""
 
+from tfq_lowbit.model.activations import CLAMPS, Clamp, activation_name, clamp_of, has_softmax
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate
 from tfq_lowbit.model.functions import function_of, require_function
 from tfq_lowbit.model.graph import Edge, Graph, Node, read_graph
 from tfq_lowbit.model.quantize import quantize_model
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
-from tfq_lowbit.model.rules import (
-    CLAMPS,
-    NO_OPS,
-    Clamp,
-    Role,
-    activation_name,
-    clamp_of,
-    find_rule,
-    has_softmax,
-    is_no_op,
-)
+from tfq_lowbit.model.rules import NO_OPS, Role, find_rule, is_no_op
 from tfq_lowbit.model.summary import LayerSummary, Summary, summary
 
 __all__ = [

@@ -5,17 +5,12 @@ from itertools import permutations
 
 import keras
 
+from tfq_lowbit.model.activations import activation_name, clamp_of
 from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.functions import Sign, require_function
 from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
-from tfq_lowbit.model.rules import (
-    Role,
-    activation_name,
-    clamp_of,
-    find_rule,
-    is_no_op,
-)
+from tfq_lowbit.model.rules import Role, find_rule, is_no_op
 from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
 from tfq_lowbit.model.splitting import split_calls
 from tfq_lowbit.quantizers import MAX_BITS, UniformAffine, activation_quantizer

@@ -2,13 +2,14 @@
 
 import keras
 
+from tfq_lowbit.model.activations import CLAMPS, activation_name, clamp_of
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate_graph
 from tfq_lowbit.model.graph import Edge, read_graph
 from tfq_lowbit.model.islands import isolate_unsupported
 from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
-from tfq_lowbit.model.rules import CLAMPS, Role, activation_name, clamp_of
+from tfq_lowbit.model.rules import Role
 from tfq_lowbit.quantizers import input_quantizer, kernel_quantizer
 from tfq_lowbit.wrappers import (
     BinaryWrapper,

@@ -7,8 +7,9 @@ one comparison of the kernel's integer accumulator with a threshold.
 
 import keras
 
+from tfq_lowbit.model.activations import CLAMPS, activation_name
 from tfq_lowbit.model.graph import Edge, Node
-from tfq_lowbit.model.rules import CLAMPS, Role, activation_name, is_no_op
+from tfq_lowbit.model.rules import Role, is_no_op
 from tfq_lowbit.quantizers import INPUT_SCHEMES, KERNEL_SCHEMES
 
 _PASSING_SIGNS = (keras.layers.Flatten, keras.layers.Reshape)

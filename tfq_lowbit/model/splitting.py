@@ -2,9 +2,10 @@
 
 import keras
 
+from tfq_lowbit.model.activations import CLAMPS, activation_name
 from tfq_lowbit.model.functions import PRODUCTS, known_activation
 from tfq_lowbit.model.graph import Edge, Graph, Node
-from tfq_lowbit.model.rules import CLAMPS, Role, activation_name, find_rule
+from tfq_lowbit.model.rules import Role, find_rule
 
 layers = keras.layers
 
