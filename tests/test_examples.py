@@ -37,6 +37,13 @@ def test_train_and_export_gives_an_exact_file(tmp_path, images, capsys):
     assert "8 bits in INT8" in capsys.readouterr().out  # two layers: the first and the last
 
 
+def test_own_layers_gives_an_exact_file(tmp_path, capsys):
+    report = load("own_layers").main(tmp_path / "m.tflite")
+    assert report.fidelity.is_exact and not report.islands
+    assert len(report.layers) == 3 and report.layers[-1].name == "scores"
+    assert "scores" in capsys.readouterr().out
+
+
 def test_wrap_layers_gives_an_exact_file(tmp_path):
     assert load("wrap_layers").main(tmp_path / "m.tflite").fidelity.is_exact
 
@@ -97,6 +104,7 @@ def test_every_example_is_tested():
     assert EXAMPLES == [
         "binary_blocks",
         "bireal_resnet18",
+        "own_layers",
         "quicknet",
         "train_and_export",
         "train_binary",

@@ -71,6 +71,7 @@ PUBLIC_NAMES = {
     "integer_weights",
     "quantize_model",
     "quantizers",
+    "register_layer",
     "summary",
     "training",
     "use_packed_kernels",

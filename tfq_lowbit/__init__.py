@@ -9,7 +9,7 @@ from tfq_lowbit.export import (
     integer_weights,
     verify,
 )
-from tfq_lowbit.model import Recipe, calibrate, quantize_model, summary
+from tfq_lowbit.model import Recipe, calibrate, quantize_model, register_layer, summary
 from tfq_lowbit.native import delegate_path
 from tfq_lowbit.runtime import Interpreter, benchmark
 from tfq_lowbit.targets import CheckReport, check, compile_with_vela
@@ -57,6 +57,7 @@ __all__ = [
     "integer_weights",
     "quantize_model",
     "quantizers",
+    "register_layer",
     "summary",
     "training",
     "use_packed_kernels",

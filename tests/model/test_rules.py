@@ -9,6 +9,7 @@ from tfq_lowbit.wrappers import (
     FloatIsland,
     InverseRoot,
     MatMul,
+    RegisteredFunction,
     RPReLU,
     StaticSlice,
     gelu_tanh,
@@ -82,6 +83,7 @@ TAKEN = {
     "Conv2D tanh": (lambda: layers.Conv2D(2, 3, activation="tanh"), Role.KERNEL),
     "Activation linear": (lambda: layers.Activation("linear"), Role.ACTIVATION),
     "RPReLU": (lambda: RPReLU(), Role.FUNCTION),
+    "RegisteredFunction": (lambda: RegisteredFunction(layers.ReLU()), Role.FUNCTION),
     "FloatIsland": (lambda: FloatIsland(layers.LSTM(2)), Role.FLOAT),
     "Activation softmax": (lambda: layers.Activation("softmax"), Role.SOFTMAX),
     "Softmax": (lambda: layers.Softmax(), Role.SOFTMAX),
@@ -361,7 +363,7 @@ def test_every_reason_to_refuse_is_tested():
         "Permute",
         "StaticSlice",
     }
-    never_refused |= {"FloatIsland"}
+    never_refused |= {"FloatIsland", "RegisteredFunction"}
     never_refused |= {"Cropping1D", "RepeatVector", "UpSampling1D", "ReLU", "LeakyReLU", "ELU"}
     never_refused |= {"Subtract", "Multiply", "Average", "Maximum", "Minimum"}
     never_refused |= {layer_class.__name__ for layer_class in NO_OPS}

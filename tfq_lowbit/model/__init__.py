@@ -7,6 +7,7 @@ from tfq_lowbit.model.functions import function_of, require_function
 from tfq_lowbit.model.graph import Edge, Graph, Node, read_graph
 from tfq_lowbit.model.quantize import quantize_model
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
+from tfq_lowbit.model.registration import register_layer
 from tfq_lowbit.model.rules import NO_OPS, Role, find_rule, is_no_op
 from tfq_lowbit.model.summary import LayerSummary, Summary, summary
 
@@ -32,6 +33,7 @@ __all__ = [
     "is_no_op",
     "quantize_model",
     "read_graph",
+    "register_layer",
     "require_function",
     "summary",
 ]

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 import keras
 
-from tfq_lowbit.wrappers import InverseRoot, RPReLU, gelu_tanh
+from tfq_lowbit.wrappers import InverseRoot, RegisteredFunction, RPReLU, gelu_tanh
 
 
 class Sign(enum.Enum):
     """Where the values of a function lie, for the choice of a quantizer."""
 
-    NONNEGATIVE = "from 0 up"
-    SKEWED = "negative to a smaller extent than positive, or the other way round"
-    SIGNED = "on both sides of 0"
+    NONNEGATIVE = "nonnegative"
+    SKEWED = "skewed"  # negative to a smaller extent than positive, or the other way round
+    SIGNED = "signed"
 
 
 class Function(NamedTuple):
@@ -87,6 +87,8 @@ def function_of(layer) -> Function | None:
         return ACTIVATIONS["elu"] if layer.alpha == 1.0 else Function("LOOKUP", Sign.SKEWED)
     if kind is keras.layers.Activation:
         return ACTIVATIONS.get(known_activation(layer) or "")
+    if kind is RegisteredFunction:
+        return Function("LOOKUP", Sign(layer.sign))
     return LAYERS.get(kind)
 
 

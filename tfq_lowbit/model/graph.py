@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfq_lowbit.model.operations import layer_of_operation, rescaling_after
+from tfq_lowbit.model.registration import apply_registration
 from tfq_lowbit.model.tracing import functional_of, functional_of_call
 
 
@@ -195,8 +196,9 @@ def read_graph(model) -> Graph:
             "as its first layer or call model.build(input_shape)."
         )
     graph = _read_calls(functional_of(model))
-    index = 0
+    index, registered = 0, dict[int, Any]()
     while index < len(graph.nodes):
+        apply_registration(graph.nodes[index], registered)
         inner = _functional_of_node(graph.nodes[index])
         if inner is None:
             index += 1

@@ -18,6 +18,7 @@ from tfq_lowbit.wrappers import (
     QuantizedAveragePooling2D,
     QuantizedResizing,
     QuantizeWrapper,
+    Shell,
     SnapToGrid,
     channel_axes,
 )
@@ -194,9 +195,6 @@ class _Builder:
         self.tensors[node.output] = layer(self.tensors[edge], input_grid=grid)
         self.grids[node.output] = grid
 
-    def _island(self, node):
-        self._call(node, self._copy(node.layer, lambda island: island.copy(node.name)))
-
     def _activation(self, node):
         self._plain(node)
         grid, clamp = self.grids.get(node.output), clamp_of(node.layer)
@@ -205,12 +203,7 @@ class _Builder:
             self.tensors[node.output] = snap(self.tensors[node.output], input_grid=grid)
 
     def _plain(self, node):
-        layer = self._copy(
-            node.layer, lambda layer: type(layer).from_config(_config(layer, node.name))
-        )
-        self._call(node, layer)
-
-    def _call(self, node, layer):
+        layer = self._copy(node.layer, lambda layer: _copied(layer, node.name))
         args, kwargs = keras.tree.map_structure(
             lambda leaf: self.tensors[leaf] if isinstance(leaf, Edge) else leaf,
             (node.args, node.kwargs),
@@ -235,6 +228,13 @@ class _Builder:
                 copy.kernel_quantizer.initialize(copy.layer.kernel)
             else:
                 copy.set_weights(layer.get_weights())
+
+
+def _copied(layer, name):
+    """Return a layer of the same config, its weights not set."""
+    if isinstance(layer, Shell):
+        return layer.copy(name)
+    return type(layer).from_config(_config(layer, name))
 
 
 def _config(layer, name):
@@ -270,5 +270,4 @@ _BUILDERS = {
     Role.BATCH_NORM: _Builder._batch_norm,
     Role.AVERAGE_POOL: _Builder._average_pool,
     Role.ACTIVATION: _Builder._activation,
-    Role.FLOAT: _Builder._island,
 }

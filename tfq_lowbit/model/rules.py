@@ -18,6 +18,8 @@ from tfq_lowbit.wrappers import (
     FloatIsland,
     InverseRoot,
     MatMul,
+    RegisteredFunction,
+    RegisteredIdentity,
     RPReLU,
     StaticSlice,
 )
@@ -87,6 +89,7 @@ NO_OPS = (
     keras.layers.SpatialDropout1D,
     keras.layers.SpatialDropout2D,
     keras.layers.SpatialDropout3D,
+    RegisteredIdentity,
 )
 
 # What is taken apart into other layers, and what to check before.
@@ -131,6 +134,7 @@ RULES = (
     Rule(keras.layers.ELU, Role.FUNCTION),
     Rule(RPReLU, Role.FUNCTION),
     Rule(FloatIsland, Role.FLOAT),
+    Rule(RegisteredFunction, Role.FUNCTION),
     Rule(keras.layers.Softmax, Role.SOFTMAX, refusals.softmax),
     Rule(keras.layers.Add, Role.COMBINE),
     Rule(keras.layers.Subtract, Role.COMBINE),

@@ -23,9 +23,11 @@ from tfq_lowbit.wrappers.matmul import CausalMask, MatMul
 from tfq_lowbit.wrappers.normalizing import AxisMean, InverseRoot
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
+from tfq_lowbit.wrappers.registered import RegisteredFunction, RegisteredIdentity
 from tfq_lowbit.wrappers.resizing import QuantizedResizing, resize_codes
 from tfq_lowbit.wrappers.rprelu import RPReLU
 from tfq_lowbit.wrappers.schemes import LSQ, PACT, Binarize
+from tfq_lowbit.wrappers.shell import Shell
 from tfq_lowbit.wrappers.snap_to_grid import SnapToGrid
 from tfq_lowbit.wrappers.static_slice import StaticSlice
 
@@ -49,6 +51,9 @@ __all__ = [
     "QuantizeWrapper",
     "QuantizedAveragePooling2D",
     "QuantizedResizing",
+    "RegisteredFunction",
+    "RegisteredIdentity",
+    "Shell",
     "SnapToGrid",
     "StaticSlice",
     "batch_norm_affine",

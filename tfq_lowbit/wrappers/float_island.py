@@ -2,9 +2,11 @@
 
 import keras
 
+from tfq_lowbit.wrappers.shell import Shell
+
 
 @keras.saving.register_keras_serializable("tfq_lowbit")
-class FloatIsland(keras.layers.Layer):
+class FloatIsland(Shell):
     """Runs a layer, or an operation of `keras.ops`, that has no integer form, as it is.
 
     The exporter dequantizes what enters it, writes its float operators as the stock converter
@@ -25,61 +27,8 @@ class FloatIsland(keras.layers.Layer):
     """
 
     def __init__(self, operation, reason="", **kwargs):
-        if not isinstance(operation, keras.Operation):
-            raise TypeError(
-                "Argument `operation` must be a keras.layers.Layer or a keras.Operation. "
-                f"Received: {type(operation).__name__}"
-            )
-        kwargs = {"name": operation.name, "dtype": "float32", "autocast": False, **kwargs}
-        super().__init__(**kwargs)
-        self.operation = operation
+        super().__init__(operation, **kwargs)
         self.reason = reason
 
-    def build(self, *shapes):
-        """Leave it to the first call, which knows all arguments."""
-
-    def call(self, *args, **kwargs):
-        """Return what the layer returns."""
-        return self.operation(*args, **kwargs)
-
-    def compute_output_spec(self, *args, **kwargs):
-        """Ask the layer, which is built on the way."""
-        is_unbuilt = isinstance(self.operation, keras.layers.Layer) and not self.operation.built
-        if not is_unbuilt:
-            return self.operation.compute_output_spec(*args, **kwargs)
-        # Tensors of their own: the layer is not to appear in the graph beside its island.
-        args, kwargs = keras.tree.map_structure(_without_history, (args, kwargs))
-        return keras.tree.map_structure(_without_history, self.operation(*args, **kwargs))
-
-    def copy(self, name):
-        """Return an island around a new layer of the same config, its weights not set.
-
-        (Not by `from_config`: a class of one's own need not be registered with Keras.)
-        """
-        operation = self.operation
-        if isinstance(operation, keras.layers.Layer):
-            operation = type(operation).from_config(operation.get_config())
-        return type(self)(operation, self.reason, name=name)
-
-    def get_config(self):
-        """Return the arguments, the layer serialized."""
-        return {
-            **super().get_config(),
-            "operation": keras.saving.serialize_keras_object(self.operation),
-            "reason": self.reason,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Build an island from `get_config()`."""
-        config = dict(config)
-        config["operation"] = keras.saving.deserialize_keras_object(
-            config["operation"], custom_objects=custom_objects
-        )
-        return cls(**config)
-
-
-def _without_history(leaf):
-    if not isinstance(leaf, keras.KerasTensor):
-        return leaf
-    return keras.KerasTensor(leaf.shape, leaf.dtype)
+    def own_config(self):
+        return {"reason": self.reason}
