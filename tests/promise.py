@@ -28,13 +28,21 @@ def run_litert(content, inputs):
     interpreter = Interpreter(
         model_content=content, num_threads=1, experimental_delegates=delegates
     )
-    for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.resize_tensor_input(detail["index"], values.shape)
-    interpreter.allocate_tensors()
-    for detail, values in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], values)
-    interpreter.invoke()
-    return [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]
+    details = interpreter.get_input_details()
+    has_fixed_batch = details[0]["shape_signature"][0] == 1
+    count = len(inputs[0])
+    made = []
+    for start in range(count if has_fixed_batch else 1):
+        fed = [values[start : start + 1] if has_fixed_batch else values for values in inputs]
+        for detail, values in zip(details, fed, strict=True):
+            interpreter.resize_tensor_input(detail["index"], values.shape)
+        interpreter.allocate_tensors()
+        for detail, values in zip(details, fed, strict=True):
+            interpreter.set_tensor(detail["index"], values)
+        interpreter.invoke()
+        outputs = interpreter.get_output_details()
+        made.append([interpreter.get_tensor(each["index"]) for each in outputs])
+    return [np.concatenate(each) for each in zip(*made, strict=True)]
 
 
 def as_fed(program, data):

@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.networks import randomize
 from tfq_lowbit import Recipe
+from tfq_lowbit.model.functions import ACTIVATIONS, PRODUCTS, find_activation
 
 layers = keras.layers
 STEPS: dict = {}
@@ -221,6 +222,61 @@ def reshape(graph, x):
     *positions, channels = x.shape[1:]
     count = int(np.prod(positions))
     return layers.Reshape((count, channels) if len(positions) == 2 else (count, 1, channels))(x)
+
+
+@step(2, 3, 4)
+def function(graph, x):
+    names = sorted({*ACTIVATIONS, *PRODUCTS} - {"gelu_tanh"})
+    names = [name for name in names if find_activation(name) is not None]
+    choices = [
+        layers.Activation(graph.choose(names)),
+        layers.LeakyReLU(graph.choose([0.1, 0.3, 1.5])),
+        layers.ELU(),
+        layers.PReLU("uniform", shared_axes=[*range(1, len(x.shape) - 1)] or None),
+    ]
+    return graph.choose(choices)(x)
+
+
+@step(2, 3, 4)
+def merge(graph, x):
+    """Two tensors, of which one may be a vector for all positions, as in squeeze and excite."""
+    kinds = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"]
+    shapes = [x.shape, (None, *[1] * (len(x.shape) - 2), x.shape[-1])]
+    other = graph.another(x, lambda shape: shape in shapes)
+    if other is None:
+        return None
+    return getattr(layers, graph.choose(kinds))()([x, other])
+
+
+@step(3, 4)
+def moved(graph, x):
+    if len(x.shape) == 3:
+        choices = [layers.ZeroPadding1D(graph.pair(0, 2)), layers.UpSampling1D(graph.below(1, 2))]
+        choices += [layers.Permute((2, 1)), layers.Cropping1D((0, graph.below(0, 1)))]
+    else:
+        choices = [layers.UpSampling2D(graph.pair(1, 2)), layers.Permute((2, 1, 3))]
+        choices += [layers.Cropping2D(((0, graph.below(0, 1)), (0, 0))), layers.Identity()]
+        choices += [layers.UpSampling2D(2, interpolation="bilinear")]
+    is_cut = any(edge == 1 for edge in x.shape[1:-1])
+    return None if is_cut else graph.choose(choices)(x)
+
+
+@step(3)
+def sequence_pooling(graph, x):
+    size = graph.below(1, 3)
+    padding = graph.padding(x, (size,))
+    choices = [
+        layers.MaxPooling1D(size, padding=padding),
+        layers.AveragePooling1D(size, padding=padding),
+        layers.GlobalAveragePooling1D(keepdims=graph.happens()),
+        layers.GlobalMaxPooling1D(keepdims=graph.happens()),
+    ]
+    return graph.choose(choices)(x)
+
+
+@step(2)
+def repeated(graph, x):
+    return layers.RepeatVector(graph.below(1, 4))(x)
 
 
 @step(2)

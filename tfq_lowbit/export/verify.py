@@ -111,6 +111,7 @@ class _Runtime:
 
     def __init__(self, content, program):
         self.program, self.coded = program, _coded_outputs(program)
+        self.has_fixed_batch = TARGETS[program.options["target"]].HAS_FIXED_BATCH
         self.interpreter = Interpreter(
             model_content=content,
             num_threads=1,
@@ -120,6 +121,15 @@ class _Runtime:
         self.outputs = self.interpreter.get_output_details()
 
     def invoke(self, fed):
+        if not self.has_fixed_batch:
+            return self._invoke(fed)
+        made = [
+            self._invoke([values[index : index + 1] for values in fed])
+            for index in range(len(fed[0]))
+        ]
+        return {name: np.concatenate([each[name] for each in made]) for name in made[0]}
+
+    def _invoke(self, fed):
         for detail, values in zip(self.inputs, fed, strict=True):
             if tuple(detail["shape"]) != values.shape:
                 self.interpreter.resize_tensor_input(detail["index"], values.shape)
