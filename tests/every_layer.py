@@ -8,6 +8,7 @@ Each class is tried in a model of its own: quantized, lowered and written, or re
 import inspect
 import os
 import pathlib
+import re
 from typing import NamedTuple
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -265,15 +266,22 @@ def find_outcome(name):
         return Outcome("quantized" if codes else "passed through", ", ".join(codes))
     try:
         make(name, on_unsupported="float")
-    except (ValueError, TypeError):  # no such argument yet
-        return Outcome("refused", reason)
+    except ValueError as error:
+        island = _reason(str(error))
+        return Outcome("refused", reason if island == reason else f"{reason}; as island: {island}")
     return Outcome("float island", reason)
 
 
 def _reason(text):
     """Returns what an error says of a layer, without the list of those that can be quantized."""
-    text = " ".join(text.split()).partition(" cannot be quantized: ")[2] or " ".join(text.split())
-    return text.partition("the layers that can are ")[0].rstrip(" .:") or "no integer form"
+    # Names are numbered, tensors on their way through Keras too.
+    text = re.sub(r"<KerasTensor[^>]*>", "of its own", text)
+    text = re.sub(r"_\d+'", "'", text)
+    text = " ".join(text.split()).partition(" The reason: ")[0]  # the converter's, at length
+    for begin in (" cannot be quantized: ", " cannot be exported as a float island: "):
+        text = text.partition(begin)[2] or text
+    text = text.partition("the layers that can are ")[0].rstrip(" .:;")
+    return text.replace("its class has no integer form here", "") or "no integer form"
 
 
 def page(outcomes):
