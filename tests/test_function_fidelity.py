@@ -146,6 +146,14 @@ def hard_sigmoid_in_operations(x):
     return layers.ReLU(6.0)(x + 3.0) * (1.0 / 6.0)
 
 
+def dot(axes, left=(6, 5), right=(7, 5), gate=None):
+    """Returns a net that multiplies two tensors over one axis of each."""
+    inputs = [keras.Input(left), keras.Input(right)]
+    x, y = layers.Dense(left[-1])(inputs[0]), layers.Dense(right[-1], activation=gate)(inputs[1])
+    product = layers.Dot(axes)([x, y])
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(product)))
+
+
 AFTER = {"relu": layers.ReLU, "relu6": lambda: layers.ReLU(6), "pool": layers.MaxPooling2D}
 NETS = {
     "SE with sigmoid": lambda: squeeze_excite(layers.Activation("sigmoid"), "silu"),
@@ -159,9 +167,21 @@ NETS = {
         for after in AFTER
     },
     **{f"{name} broadcast": lambda name=name: broadcast(name) for name in MERGES},
+    "Dot": lambda: dot(2),
+    "Dot over steps": lambda: dot((1, 1), (6, 5), (6, 3)),
+    "Dot of differing axes": lambda: dot((2, 1), (6, 5), (5, 3), gate="sigmoid"),
+    "Dot of vectors": lambda: dot(1, (9,), (9,), gate="relu"),
+    "Dot with a vector": lambda: dot((2, 1), (6, 5), (5,), gate="tanh"),
 }
 FAST_NETS = ["SE with sigmoid", "SE of MobileNetV3", "Subtract of 2", "Average of 3"]
-FAST_NETS += ["Maximum of 3", "Multiply broadcast", "Average then relu6", "Minimum then pool"]
+FAST_NETS += [
+    "Dot of differing axes",
+    "Dot of vectors",
+    "Maximum of 3",
+    "Multiply broadcast",
+    "Average then relu6",
+    "Minimum then pool",
+]
 NET_CASES = [
     pytest.param(
         net, widths, marks=[] if net in FAST_NETS and widths == "W4A4" else pytest.mark.slow

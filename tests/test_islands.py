@@ -33,6 +33,22 @@ def of_a_sequence(*stages):
     return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(x)))
 
 
+def with_a_float_mask():
+    """Returns a net whose attention is refused where it is taken apart."""
+    inputs = keras.Input((6, 5))
+    x = layers.Dense(4, activation="relu")(inputs)
+    y = layers.MultiHeadAttention(2, 2)(x, x, attention_mask=keras.ops.ones((6, 6), "bool"))
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(layers.Add()([x, y]))))
+
+
+def with_slices():
+    inputs = keras.Input((6, 4))
+    x = layers.Dense(4)(inputs)
+    a, b = keras.ops.split(x, 2, axis=1)
+    x = layers.Add()([a[:, 1:], keras.ops.sin(b)[:, :-1]])
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(x)))
+
+
 def of_two_inputs():
     inputs = keras.Input((6, 5))
     x, y = layers.Dense(4)(inputs), layers.Dense(4, activation="relu")(inputs)
@@ -75,6 +91,8 @@ NETS = {
         {"Bidirectional"},
     ),
     "two inputs": (of_two_inputs, {"Dot"}),
+    "attention with a mask": (with_a_float_mask, {"MultiHeadAttention"}),
+    "slices beside it": (with_slices, {"Sin"}),
     "shared": (shared, {"GroupNormalization"}),
     "output": (as_output, {"GroupNormalization"}),
 }

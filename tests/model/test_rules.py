@@ -83,6 +83,7 @@ TAKEN = {
     "Conv2D tanh": (lambda: layers.Conv2D(2, 3, activation="tanh"), Role.KERNEL),
     "Activation linear": (lambda: layers.Activation("linear"), Role.ACTIVATION),
     "RPReLU": (lambda: RPReLU(), Role.FUNCTION),
+    "Dot": (lambda: layers.Dot(1), Role.DECOMPOSED),
     "RegisteredFunction": (lambda: RegisteredFunction(layers.ReLU()), Role.FUNCTION),
     "FloatIsland": (lambda: FloatIsland(layers.LSTM(2)), Role.FLOAT),
     "Activation softmax": (lambda: layers.Activation("softmax"), Role.SOFTMAX),
@@ -153,6 +154,11 @@ FIRST = {"data_format": "channels_first"}
 REFUSED = {
     "Conv2D glu": (lambda: layers.Conv2D(2, 3, activation="glu"), "Conv2D", "'glu'.*relu6"),
     "Dense own sigmoid": (lambda: layers.Dense(2, activation=sigmoid), "Dense", "'own sigmoid'"),
+    "Dot normalized": (
+        lambda: layers.Dot(1, normalize=True),
+        "Dot",
+        "normalize must be False.*UnitNormalization",
+    ),
     "PReLU of rows": (lambda: built(layers.PReLU(shared_axes=[2])), "PReLU", "shared_axes.*2"),
     "Dense own activation": (lambda: layers.Dense(2, activation=double), "Dense", "'double'"),
     "Dense activity": (

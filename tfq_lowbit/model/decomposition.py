@@ -3,6 +3,8 @@
 The parts hold copies of the weights; the float model stays as it is.
 """
 
+from collections.abc import Callable
+
 import keras
 
 from tfq_lowbit.model.decompositions import decomposition_of
@@ -10,8 +12,13 @@ from tfq_lowbit.model.decompositions.parts import Parts
 from tfq_lowbit.model.graph import Graph, is_edge
 
 
-def decompose_layers(graph: Graph):
+def decompose_layers(graph: Graph, isolate: Callable | None = None):
     """Replace the calls of layers that consist of several by the calls of those.
+
+    Args:
+        graph: the graph, changed in place.
+        isolate: `(node, error)`, what is done with a call that cannot be quantized; None raises the
+            error.
 
     Raises:
         ValueError: naming a layer that cannot be quantized.
@@ -19,11 +26,17 @@ def decompose_layers(graph: Graph):
     names = {node.name for node in graph.nodes}
     made: dict = {}
     for node in list(graph.nodes):
-        decompose = decomposition_of(node.layer)
-        if decompose is None:
-            continue
         parts = Parts(graph, node, names, made)
-        found = keras.tree.flatten(decompose(parts))
+        try:
+            decompose = decomposition_of(node.layer)
+            if decompose is None:
+                continue
+            found = keras.tree.flatten(decompose(parts))
+        except ValueError as error:
+            if isolate is None:
+                raise
+            isolate(node, error)
+            continue
         _take_place(parts.nodes, keras.tree.flatten(node.outputs), found)
         index = graph.nodes.index(node)
         graph.nodes[index : index + 1] = parts.nodes

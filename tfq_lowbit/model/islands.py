@@ -2,26 +2,36 @@
 
 import keras
 
-from tfq_lowbit.model.graph import Graph
+from tfq_lowbit.model.graph import Graph, Node
 from tfq_lowbit.model.rules import NO_FORM, find_rule
 from tfq_lowbit.wrappers import FloatIsland
 
 
-def isolate_unsupported(graph: Graph):
-    """Put a `FloatIsland` around every layer that cannot be quantized.
+class Islands:
+    """Puts a `FloatIsland` around every layer that cannot be quantized."""
 
-    Raises:
-        ValueError: naming the layer, if it cannot be an island either.
-    """
-    islands: dict[int, FloatIsland] = {}  # a layer that is called twice stays shared
-    for node in graph.nodes:
-        try:
-            find_rule(node.layer)
-        except ValueError as error:
-            if id(node.layer) not in islands:
-                islands[id(node.layer)] = FloatIsland(node.layer, _reason(str(error)))
-            node.layer = islands[id(node.layer)]
-            _check_island(node, str(error))
+    def __init__(self):
+        self._islands: dict[int, FloatIsland] = {}  # a layer that is called twice stays shared
+
+    def isolate(self, node: Node, error: ValueError):
+        """Let a call stay in float.
+
+        Raises:
+            ValueError: naming the layer, if it cannot be an island either.
+        """
+        layer = node.layer
+        if id(layer) not in self._islands:
+            self._islands[id(layer)] = FloatIsland(layer, _reason(str(error)))
+        node.layer = self._islands[id(layer)]
+        _check_island(node, str(error))
+
+    def isolate_all(self, graph: Graph):
+        """Let every call stay in float whose layer has no rule, or is refused by it."""
+        for node in graph.nodes:
+            try:
+                find_rule(node.layer)
+            except ValueError as error:
+                self.isolate(node, error)
 
 
 def _reason(message):

@@ -9,6 +9,7 @@ from tfq_lowbit.model.activations import activation_name, clamp_of
 from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.functions import Sign, require_function
 from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
+from tfq_lowbit.model.islands import Islands
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import Role, find_rule, is_no_op
 from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
@@ -27,6 +28,7 @@ class Placement:
     Attributes:
         graph: graph of the float model.
         recipe: the recipe.
+        on_unsupported: "error", or "float" for layers that cannot be quantized to stay in float.
         roles: role of each call.
         settings: settings of each call.
         on_grid: edges whose values lie on a grid without a quantizer of their own, because their
@@ -37,9 +39,15 @@ class Placement:
 
     graph: Graph
     recipe: Recipe
+    on_unsupported: str = "error"
 
     def __post_init__(self):
-        decompose_layers(self.graph)
+        if self.on_unsupported == "float":
+            islands = Islands()
+            decompose_layers(self.graph, islands.isolate)
+            islands.isolate_all(self.graph)
+        else:
+            decompose_layers(self.graph)
         split_calls(self.graph)
         self.roles = {node: self._find_role(node) for node in self.graph.nodes}
         self.recipe.check_overrides(
@@ -111,7 +119,10 @@ class Placement:
         role = self._role_before(edge)
         if role is Role.SOFTMAX:
             return SOFTMAX_STEP
-        return self._function_before(edge).step if role is Role.FUNCTION else None
+        # The right side of a product needs code 0 for 0: a table on a grid of its own.
+        if role is not Role.FUNCTION or self._is_right_operand(edge):
+            return None
+        return self._function_before(edge).step
 
     def _function_before(self, edge):
         return require_function(self._producers[edge].layer)

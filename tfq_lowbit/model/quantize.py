@@ -6,7 +6,6 @@ from tfq_lowbit.model.activations import CLAMPS, activation_name, clamp_of
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate_graph
 from tfq_lowbit.model.graph import Edge, read_graph
-from tfq_lowbit.model.islands import isolate_unsupported
 from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
 from tfq_lowbit.model.rules import Role
@@ -67,9 +66,7 @@ def quantize_model(model, recipe, calibration_data=None, on_unsupported="error")
             f"on_unsupported={on_unsupported!r}"
         )
     graph = read_graph(model)
-    if on_unsupported == "float":
-        isolate_unsupported(graph)
-    placement = Placement(graph, recipe)
+    placement = Placement(graph, recipe, on_unsupported)
     if calibration_data is not None:
         calibration_data = list(as_batches(graph, calibration_data, "calibration_data"))
     quantized = _Builder(placement).build()

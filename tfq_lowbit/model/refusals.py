@@ -163,3 +163,10 @@ def rescaling(layer):
         if not isinstance(getattr(layer, name), (int, float)):
             return f"`{name}` must be one number, received {getattr(layer, name)!r}"
     return None if layer.scale else "`scale` is 0, so that its output is one number"
+
+
+def dot(layer):
+    """Return why a `Dot` cannot be quantized."""
+    if layer.normalize:
+        return "normalize must be False, received True; put UnitNormalization layers before it"
+    return None

@@ -99,6 +99,7 @@ _DECOMPOSED: dict[type, Callable] = {
     keras.layers.CenterCrop: refusals.needs_channels_last,
     keras.layers.Cropping1D: lambda layer: None,
     keras.layers.Cropping2D: refusals.needs_channels_last,
+    keras.layers.Dot: refusals.dot,
     keras.layers.GlobalAveragePooling1D: refusals.needs_channels_last,
     keras.layers.GlobalMaxPooling1D: refusals.needs_channels_last,
     keras.layers.GlobalMaxPooling2D: refusals.needs_channels_last,

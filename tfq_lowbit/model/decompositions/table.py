@@ -9,6 +9,7 @@ from tfq_lowbit.model.decompositions.attention import (
     decompose_grouped,
     decompose_multi_head,
 )
+from tfq_lowbit.model.decompositions.dot import decompose_dot
 from tfq_lowbit.model.decompositions.layer_normalization import (
     decompose_layer_norm,
     decompose_rms_norm,
@@ -40,6 +41,7 @@ _LAYERS: dict[type, Callable] = {
     layers.CenterCrop: decompose_center_crop,
     layers.Cropping1D: decompose_cropping,
     layers.Cropping2D: decompose_cropping,
+    layers.Dot: decompose_dot,
     layers.GlobalAveragePooling1D: decompose_sequence_mean,
     layers.GlobalMaxPooling1D: decompose_global_max,
     layers.GlobalMaxPooling2D: decompose_global_max,
