@@ -41,7 +41,7 @@ FUNCTIONS = {name: activation(name) for name in NAMES} | {
     "ELU of 2": lambda: layers.ELU(2.0),
     "Rescaling": lambda: layers.Rescaling(0.3),
     "Rescaling negative": lambda: layers.Rescaling(-1.2),
-    "Rescaling with offset": lambda: layers.Rescaling(0.7, 0.4),
+    "Rescaling with offset": lambda: layers.Rescaling(0.613, 0.377),
     "one minus": lambda: layers.Rescaling(-1.0, 1.0),
 }
 WIDTHS = {"W8A8": (8, 8), "W4A4": (4, 4)}

@@ -55,6 +55,9 @@ TABLE = {name: slopes(slope) for name, slope in SLOPES.items()} | {
     "offset": affine(1.0, 0.8),
     "scale and offset": affine(1 / 6, 0.5),
     "one minus": affine(-1.0, 1.0),
+    "small offset": affine(0.9, 0.013),
+    "tiny offset": affine(-1.1, -1e-9),
+    "large offset": affine(0.1, 900.0),
     "negative offset": affine(0.9, -2.2),
     "look-up": table(np.sin),
     "the runtime's table": table(

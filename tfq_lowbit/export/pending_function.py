@@ -95,16 +95,26 @@ class PendingAffine(ClampedPending):
             unit = Grid(old.scale * size, old.zero_point, old.low, old.high)
             scaled = emitter.tensor(f"{self.name}/scaled", self.shape, unit)
             source = emitter.add(Reshape(self.name, source, scaled))
-        offset = Constant(
-            f"{self.name}/offset",
-            np.array([np.sign(self._offset) * INT8_MAX], np.int8),
-            "INT8",
-            np.array([abs(self._offset) / INT8_MAX], np.float32),
-        )
+        offset = self._constant(emitter.target.ADD_RATIOS[0] * float(grid.scale))
         sides = (source, offset, Add) if self._scale > 0 else (offset, source, Subtract)
         total = PendingSum(self.name, self.shape, *sides)
         total.clamp(self._clamp)
         return total.emit(emitter, grid)
+
+    def _constant(self, smallest):
+        """Return the offset as a code and a scale that is not below `smallest`.
+
+        The largest code gives the sum its precision. An offset far below the step of the output
+        has a smaller one, and what lies under a thousandth of a step is that thousandth.
+        """
+        size = abs(self._offset)
+        code = int(np.clip(np.floor(0.99 * size / smallest), 1, INT8_MAX))
+        return Constant(
+            f"{self.name}/offset",
+            np.array([np.sign(self._offset) * code], np.int8),
+            "INT8",
+            np.array([max(size / code, 1.01 * smallest)], np.float32),
+        )
 
     def _emit_product(self, emitter, grid):
         smallest, largest = emitter.target.MUL_RATIOS
