@@ -68,6 +68,7 @@ def test_each_command_shows_its_own_flags(capsys, name):
         ("demo", "--epochs", "many"),
         ("demo", "--unknown", "1"),
         ("quantize", "a.keras", "b.keras", "--weight_bits", "9"),
+        ("quantize", "a.keras", "b.keras", "--on_unsupported", "skip"),
         ("benchmark", "m.tflite", "--num_threads", "0"),
     ],
 )
@@ -115,6 +116,17 @@ def test_quantize_writes_a_model_that_exports(capsys, files, samples, tmp_path):
     weights = tfq.integer_weights(keras.models.load_model(path))
     assert {name: each.num_bits for name, each in weights.items()} == {"hidden": 8, "scores": 8}
     assert {each.name for each in tmp_path.iterdir()} == {"q.keras", "q.tflite"}
+
+
+def test_quantize_leaves_a_layer_in_float_on_request(capsys, tmp_path):
+    inputs = keras.Input((6, 4))
+    x = keras.layers.GroupNormalization(2, name="norm")(keras.layers.Dense(4)(inputs))
+    keras.Model(inputs, keras.layers.Dense(2)(x)).save(tmp_path / "f.keras")
+    assert call("quantize", tmp_path / "f.keras", tmp_path / "q.keras") == 1
+    assert "'norm' (GroupNormalization) cannot be quantized" in capsys.readouterr().err
+    options = ("--on_unsupported", "float")
+    assert call("quantize", tmp_path / "f.keras", tmp_path / "q.keras", *options) == 0
+    assert "in float: norm" in capsys.readouterr().out
 
 
 def test_quantize_refuses_an_unknown_recipe_and_another_ending(capsys, files, tmp_path):

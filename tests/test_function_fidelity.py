@@ -4,8 +4,9 @@ import keras
 import pytest
 
 from tests.networks import images, randomize
-from tests.promise import check_promise
+from tests.promise import MAX_STEP_DIFFERENCE, check_promise, check_shipped
 from tfq_lowbit import Recipe, gelu_tanh, quantize_model
+from tfq_lowbit.export import KERAS_LITERT
 
 layers = keras.layers
 
@@ -42,11 +43,13 @@ FUNCTIONS = {name: activation(name) for name in NAMES} | {
     "Rescaling": lambda: layers.Rescaling(0.3),
     "Rescaling negative": lambda: layers.Rescaling(-1.2),
     "Rescaling with offset": lambda: layers.Rescaling(0.613, 0.377),
+    "abs": lambda: keras.ops.abs,
+    "clip": lambda: lambda x: keras.ops.clip(x, -0.8, 0.9),
     "one minus": lambda: layers.Rescaling(-1.0, 1.0),
 }
 WIDTHS = {"W8A8": (8, 8), "W4A4": (4, 4)}
 FAST = ["sigmoid", "leaky_relu", "hard_silu", "gelu", "mish", "PReLU a channel"]
-FAST += ["ReLU with a maximum"]
+FAST += ["ReLU with a maximum", "clip"]
 # What stands before the function: a kernel, values from 0 up, an own grid with other consumers.
 BEFORE = {
     "kernel": lambda x: layers.Conv2D(5, 3, padding="same")(x),
@@ -194,3 +197,16 @@ NET_CASES = [
 @pytest.mark.parametrize(("net", "widths"), NET_CASES)
 def test_a_merge_ships_what_was_trained(net, widths):
     check(NETS[net](), widths)
+
+
+@pytest.mark.parametrize("net", ["SE with sigmoid", "Average of 3"])
+def test_a_mixed_float16_model_ships_its_codes(net, mixed_float16):
+    model = randomize(NETS[net]())
+    qmodel = quantize_model(model, Recipe.lsq(8, 8), images(model, 32))
+    fidelity = check_shipped(qmodel, images(model, 16, seed=1))
+    steps = [
+        pairs[KERAS_LITERT].max_step_difference
+        for pairs in fidelity.layers.values()
+        if KERAS_LITERT in pairs
+    ]
+    assert max(steps) <= MAX_STEP_DIFFERENCE

@@ -142,6 +142,13 @@ def _quantize_flags(values):
         "first_last_bits", 8, "Width of the first and last layer.", 2, 8, flag_values=values
     )
     flags.DEFINE_string("data", None, "Calibration inputs, a .npy file.", flag_values=values)
+    flags.DEFINE_enum(
+        "on_unsupported",
+        "error",
+        ["error", "float"],
+        "What becomes of layers without an integer form: refused, or left in float.",
+        flag_values=values,
+    )
 
 
 def _quantize(values, source, target):
@@ -156,7 +163,10 @@ def _quantize(values, source, target):
     if values.recipe != "ternary":
         widths["weight_bits"] = values.weight_bits
     quantized = tfq.quantize_model(
-        _load_model(source), makers[values.recipe](**widths), _load_array(values.data)
+        _load_model(source),
+        makers[values.recipe](**widths),
+        _load_array(values.data),
+        values.on_unsupported,
     )
     _save_model(quantized, target)
     print(tfq.summary(quantized))

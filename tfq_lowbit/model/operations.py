@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from tfq_lowbit.wrappers import AxisMean, MatMul, gelu_tanh
+from tfq_lowbit.wrappers import AxisMean, MatMul, RegisteredFunction, gelu_tanh
 
 layers = keras.layers
 
@@ -137,6 +137,24 @@ def _elu(node, config, shape):
     return layers.ELU(config["alpha"], name=node.name)
 
 
+def _function(sign):
+    """Return how a function of single values, of this sign, becomes a layer around it."""
+
+    def make(node, config, shape):
+        return RegisteredFunction(node.layer, sign, name=node.name)
+
+    return make
+
+
+def _clip(node, config, shape):
+    lower, upper = config["x_min"], config["x_max"]
+    if not all(isinstance(bound, (int, float)) for bound in (lower, upper)):
+        return None
+    if lower == 0 and upper > 0:
+        return layers.ReLU(upper, name=node.name)
+    return RegisteredFunction(node.layer, "nonnegative" if lower > 0 else "signed", name=node.name)
+
+
 def _negative(node, config, shape):
     return layers.Rescaling(-1.0, name=node.name)
 
@@ -190,6 +208,20 @@ _LAYERS: dict[str, Callable] = {
     "Softsign": _activation("softsign"),
     "Exp": _activation("exponential"),
     "Negative": _negative,
+    "HardTanh": _activation("hard_tanh"),
+    "Clip": _clip,
+    "Absolute": _function("nonnegative"),
+    "Square": _function("nonnegative"),
+    "Squareplus": _function("nonnegative"),
+    "SparsePlus": _function("nonnegative"),
+    "SparseSigmoid": _function("nonnegative"),
+    "Celu": _function("skewed"),
+    "LogSigmoid": _function("skewed"),
+    "SoftShrink": _function("signed"),
+    "HardShrink": _function("signed"),
+    "TanhShrink": _function("signed"),
+    "Erf": _function("signed"),
+    "Arctan": _function("signed"),
     "Softmax": _activation("softmax", axis=-1),
     "LeakyRelu": _leaky_relu,
 }
