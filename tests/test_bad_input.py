@@ -195,9 +195,9 @@ TABLE = {
     ),
     # An unsupported layer.
     "layer": (
-        lambda: quantize(with_layer(layers.LSTM(2, name="memory"), (4, 3))),
+        lambda: quantize(with_layer(layers.ConvLSTM1D(2, 2, name="memory"), (4, 3, 3))),
         ValueError,
-        "'memory' (LSTM) cannot be quantized Conv2D Dense",
+        "'memory' (ConvLSTM1D) cannot be quantized Conv2D Dense",
     ),
     "activation": (
         lambda: quantize(with_layer(layers.Dense(2, activation="glu", name="squash"))),

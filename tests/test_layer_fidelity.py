@@ -34,6 +34,12 @@ def sliced():
     return keras.Model(inputs, [joined, layers.Dense(3)(d), e, first, x[:, 1:5:2, 3:]])
 
 
+def with_states():
+    inputs = keras.Input((2, 5))
+    _, *states = layers.LSTM(4, return_state=True)(inputs)
+    return keras.Model(inputs, layers.LSTM(4)(inputs, initial_state=states))
+
+
 def averaged():
     inputs = keras.Input((5, 7, 6))
     x = layers.Dense(5)(ops.mean(inputs, axis=(2, 3), keepdims=True))
@@ -217,6 +223,31 @@ NETS |= {
         inputs=image(size=4),
     ),
     "means": lambda: averaged(),
+    "recurrent": lambda: chain(
+        layers.SimpleRNN(5, activation="relu", return_sequences=True, go_backwards=True),
+        layers.SimpleRNN(4, use_bias=False),
+        layers.Dense(3),
+        inputs=sequence(2),
+    ),
+    "LSTM": lambda: chain(
+        layers.LSTM(4, return_sequences=True, dropout=0.1), layers.Dense(3), inputs=sequence(3)
+    ),
+    "GRU": lambda: chain(layers.GRU(4), layers.Dense(3), inputs=sequence(3)),
+    "GRU that resets before": lambda: chain(
+        layers.GRU(4, reset_after=False), layers.Dense(3), inputs=sequence(3)
+    ),
+    "states passed on": lambda: with_states(),
+    "both ways": lambda: chain(
+        layers.Bidirectional(layers.GRU(3, return_sequences=True)),
+        layers.Bidirectional(layers.SimpleRNN(4), merge_mode="sum"),
+        inputs=sequence(2),
+    ),
+    "step by step": lambda: chain(
+        layers.TimeDistributed(layers.SeparableConv2D(4, 3, activation="relu")),
+        layers.TimeDistributed(layers.GlobalAveragePooling2D()),
+        layers.TimeDistributed(layers.Dense(3)),
+        inputs=keras.Input((4, 6, 7, 3)),
+    ),
     "attention": attending(lambda x: layers.MultiHeadAttention(3, 4)(x, x)),
     "attention, causal": attending(
         lambda x: layers.MultiHeadAttention(2, 4, dropout=0.1)(x, x, use_causal_mask=True)
@@ -241,7 +272,11 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("net", NETS)
+# Written out, the steps of these are many layers, which take long to build.
+LONG = ["GRU that resets before", "states passed on", "both ways", "recurrent"]
+
+
+@pytest.mark.parametrize("net", rows(NETS, set(NETS) - set(LONG)))
 @pytest.mark.parametrize("recipe", rows(RECIPES, ["W4A4"]))
 def test_a_layer_ships_what_was_trained(net, recipe):
     model = randomize(NETS[net]())

@@ -278,6 +278,89 @@ def test_the_right_side_of_a_product_has_its_zero_in_the_middle():
     assert left.q_max - left.q_min == 15 and left.q_min > -8
 
 
+RECURRENT = {
+    "SimpleRNN": lambda: layers.SimpleRNN(4, return_sequences=True, name="mine"),
+    "SimpleRNN backwards": lambda: layers.SimpleRNN(4, go_backwards=True, name="mine"),
+    "GRU": lambda: layers.GRU(4, name="mine"),
+    "GRU that resets before": lambda: layers.GRU(4, reset_after=False, name="mine"),
+    "GRU backwards": lambda: layers.GRU(
+        4, go_backwards=True, return_sequences=True, use_bias=False, name="mine"
+    ),
+    "LSTM": lambda: layers.LSTM(4, return_sequences=True, name="mine"),
+    "LSTM of other functions": lambda: layers.LSTM(
+        4, activation="relu", recurrent_activation="hard_sigmoid", name="mine"
+    ),
+    "both ways": lambda: layers.Bidirectional(layers.LSTM(4), name="mine"),
+    "both ways, sequences": lambda: layers.Bidirectional(
+        layers.GRU(4, return_sequences=True), merge_mode="ave", name="mine"
+    ),
+    "step by step": lambda: layers.TimeDistributed(layers.LayerNormalization(), name="mine"),
+    "step by step, dense": lambda: layers.TimeDistributed(layers.Dense(3), name="mine"),
+}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_the_steps_compute_what_the_recurrent_layer_does(name):
+    inputs = keras.Input((3, 5))
+    model = keras.Model(inputs, RECURRENT[name]()(inputs))
+    for variable in model.trainable_weights:
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape))
+    graph = read_graph(model)
+    decompose_layers(graph)
+    data = images(model, 4)
+    found = graph.run([data], lambda node, args, kwargs: node.layer(*args, **kwargs))
+    np.testing.assert_allclose(found[0], model(data), rtol=1e-4, atol=1e-4)
+
+
+def test_the_steps_share_their_weights_and_the_grids_of_their_states():
+    inputs = keras.Input((3, 5))
+    model = keras.Model(inputs, layers.LSTM(4, return_sequences=True, name="mine")(inputs))
+    recipe = tfq.Recipe.lsq(4, 4, None).override("mine", weight_bits=3)
+    qmodel = tfq.quantize_model(model, recipe, images(model, 16))
+    wrapped = [layer for layer in qmodel.layers if isinstance(layer, tfq.QuantizeWrapper)]
+    assert [layer.name for layer in wrapped] == ["mine_input", "mine_recurrent"]
+    assert {layer.kernel_quantizer.num_bits for layer in wrapped} == {3}
+    assert qmodel.count_params() < 2 * model.count_params()
+    names = [layer.name for layer in qmodel.layers if isinstance(layer, tfq.QuantizeActivation)]
+    assert names.count("mine_hidden_quantizer") == 1
+    assert len([name for name in names if name.startswith("mine_hidden")]) == 1
+    assert qmodel.get_layer("mine_hidden_quantizer").quantizer.num_bits == 8
+
+
+def test_a_recurrent_layer_is_trained_saved_and_loaded(tmp_path):
+    inputs = keras.Input((3, 5))
+    model = keras.Model(inputs, layers.GRU(4, name="mine")(inputs))
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(4, 4), images(model, 16))
+    data, labels = images(model, 32), np.zeros((32, 4), np.float32)
+    qmodel.compile(keras.optimizers.Adam(0.01), "mse")
+    losses = qmodel.fit(data, labels, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    qmodel.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded(data), qmodel(data))
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda layer, x: layer(x, mask=x[:, :, 0] > 0), "takes a mask"),
+        (lambda layer, x: layer(x, initial_state=np.zeros((1, 4))), "initial_state must be"),
+    ],
+)
+def test_a_recurrent_call_that_has_no_form_is_refused(call, reason):
+    inputs = keras.Input((3, 5))
+    model = keras.Model(inputs, call(layers.GRU(4, name="mine"), inputs))
+    with pytest.raises(ValueError, match=rf"'mine' \(GRU\) cannot be quantized.*{reason}"):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
+def test_a_sequence_of_unknown_length_is_refused():
+    inputs = keras.Input((None, 5))
+    model = keras.Model(inputs, layers.GRU(4, name="mine")(inputs))
+    with pytest.raises(ValueError, match=r"'mine' \(GRU\).*steps are written out, of a known"):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
 def test_a_crop_of_a_smaller_image_is_refused():
     inputs = keras.Input((5, 6, 3))
     model = keras.Model(inputs, layers.CenterCrop(7, 4, name="mine")(inputs))

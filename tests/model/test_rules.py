@@ -7,6 +7,7 @@ from tfq_lowbit.wrappers import (
     AxisMean,
     CausalMask,
     FloatIsland,
+    FoldBatch,
     InverseRoot,
     MatMul,
     RegisteredFunction,
@@ -51,6 +52,7 @@ TAKEN = {
     "AxisMean": (lambda: AxisMean(-1), Role.MEAN),
     "InverseRoot": (lambda: InverseRoot(), Role.FUNCTION),
     "Embedding": (lambda: layers.Embedding(5, 3), Role.EMBEDDING),
+    "FoldBatch": (lambda: FoldBatch((2,)), Role.SHAPE),
     "MatMul": (lambda: MatMul(), Role.COMBINE),
     "CausalMask": (lambda: CausalMask(), Role.ACTIVATION),
     "StaticSlice": (lambda: StaticSlice((1,), (2,)), Role.SHAPE),
@@ -124,6 +126,11 @@ DECOMPOSED = {
     "GlobalAveragePooling1D": lambda: layers.GlobalAveragePooling1D(),
     "GlobalMaxPooling1D": lambda: layers.GlobalMaxPooling1D(),
     "GlobalMaxPooling2D": lambda: layers.GlobalMaxPooling2D(),
+    "Bidirectional": lambda: built(layers.Bidirectional(layers.LSTM(2)), 3),
+    "GRU": lambda: built(layers.GRU(2), 3),
+    "LSTM": lambda: built(layers.LSTM(2), 3),
+    "SimpleRNN": lambda: built(layers.SimpleRNN(2), 3),
+    "TimeDistributed": lambda: layers.TimeDistributed(layers.Dense(2)),
     "LayerNormalization": lambda: built(layers.LayerNormalization()),
     "RMSNormalization": lambda: built(layers.RMSNormalization()),
     "UnitNormalization": lambda: layers.UnitNormalization(),
@@ -228,6 +235,42 @@ REFUSED = {
         "Embedding",
         "mask_zero=True.*set it to False",
     ),
+    "SimpleRNN": (lambda: layers.SimpleRNN(2), "SimpleRNN", "no weights yet; call the layer"),
+    "GRU": (
+        lambda: layers.GRU(2, stateful=True),
+        "GRU",
+        "stateful=True has no form here; give it its initial_state",
+    ),
+    "LSTM": (
+        lambda: layers.LSTM(2, recurrent_dropout=0.5),
+        "LSTM",
+        "recurrent_dropout must be 0, received 0.5",
+    ),
+    "LSTM activity": (
+        lambda: layers.LSTM(2, activity_regularizer="l2"),
+        "LSTM",
+        "activity_regularizer.*None",
+    ),
+    "LSTM gates": (
+        lambda: layers.LSTM(2, recurrent_activation=double),
+        "LSTM",
+        "'double' has no integer form",
+    ),
+    "Bidirectional": (
+        lambda: layers.Bidirectional(layers.RNN(layers.LSTMCell(2))),
+        "Bidirectional",
+        "must be SimpleRNN, GRU or LSTM, received RNN",
+    ),
+    "Bidirectional state": (
+        lambda: layers.Bidirectional(layers.LSTM(2, return_state=True)),
+        "Bidirectional",
+        "return_state=True has no form",
+    ),
+    "TimeDistributed": (
+        lambda: layers.TimeDistributed(keras.Sequential([layers.Dense(2)])),
+        "TimeDistributed",
+        "its layer is a model; call the layers of that",
+    ),
     "MultiHeadAttention gate": (
         lambda: layers.MultiHeadAttention(2, 4, use_gate=True),
         "MultiHeadAttention",
@@ -302,7 +345,11 @@ REFUSED = {
     "Flatten": (lambda: layers.Flatten(**FIRST), "Flatten", "channels_last"),
     "Rescaling by channel": (lambda: layers.Rescaling([1.0, 2.0]), "Rescaling", "`scale`.*one"),
     "Rescaling by 0": (lambda: layers.Rescaling(0.0), "Rescaling", "`scale` is 0"),
-    "unknown": (lambda: layers.LSTM(2), "LSTM", "the layers that can are .*Conv2D.*Softmax"),
+    "unknown": (
+        lambda: layers.ConvLSTM1D(2, 2),
+        "ConvLSTM1D",
+        "the layers that can are .*Conv2D.*Softmax",
+    ),
     "subclass": (lambda: MyDense(2), "MyDense", "the layers that can are"),
     "Conv3D": (lambda: layers.Conv3D(2, 3), "Conv3D", "that can are"),
 }
@@ -359,6 +406,7 @@ def test_a_refusal_names_layer_class_and_reason(name):
 def test_every_reason_to_refuse_is_tested():
     never_refused = {
         "AxisMean",
+        "FoldBatch",
         "InverseRoot",
         "UnitNormalization",
         "MatMul",

@@ -25,7 +25,9 @@ def decompose_layers(graph: Graph, isolate: Callable | None = None):
     """
     names = {node.name for node in graph.nodes}
     made: dict = {}
-    for node in list(graph.nodes):
+    waiting = list(reversed(graph.nodes))
+    while waiting:
+        node = waiting.pop()
         parts = Parts(graph, node, names, made)
         try:
             decompose = decomposition_of(node.layer)
@@ -40,13 +42,14 @@ def decompose_layers(graph: Graph, isolate: Callable | None = None):
         _take_place(parts.nodes, keras.tree.flatten(node.outputs), found)
         index = graph.nodes.index(node)
         graph.nodes[index : index + 1] = parts.nodes
+        waiting.extend(reversed(parts.nodes))  # a part may consist of others
 
 
 def _take_place(nodes, outputs, found):
     """Let the parts make the old outputs: they are what the rest of the graph takes."""
     old = dict(zip(found, outputs, strict=True))
     for edge, output in old.items():
-        output.name, output.shape = edge.name, edge.shape
+        output.name, output.shape, output.group = edge.name, edge.shape, edge.group
 
     def rename(leaf):
         return old.get(leaf, leaf) if is_edge(leaf) else leaf

@@ -3,7 +3,7 @@
 import inspect
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +22,13 @@ class Edge:
         shape: static shape, None for unknown dimensions.
         dtype: name of the type.
         name: name of the input, or of the layer that makes it.
+        group: edges of one group, "" for none, are on one grid.
     """
 
     shape: tuple
     dtype: str
     name: str = ""
+    group: str = ""
 
 
 @dataclass(eq=False)
@@ -343,12 +345,16 @@ def unused_name(name, names):
     return name if name not in names else next(each for each in numbered if each not in names)
 
 
-def ancestors(graph: Graph, node: Node) -> Iterator[Node]:
-    """Yield every call that `node` depends on."""
-    seen, waiting = set(), list(node.inputs)
-    while waiting:
-        producer = graph.producer(waiting.pop())
-        if producer is not None and producer not in seen:
-            seen.add(producer)
-            waiting.extend(producer.inputs)
-            yield producer
+def find_ends(graph: Graph, nodes: list[Node]) -> list[Node]:
+    """Return those of `nodes` that depend on none of them, or on which none of them depends."""
+    wanted, behind = set(nodes), set()
+    before: set[Node] = set()
+    producers = {edge: node for node in graph.nodes for edge in keras.tree.flatten(node.outputs)}
+    for node in graph.nodes:
+        makers = [producers[edge] for edge in node.inputs if edge in producers]
+        if any(maker in wanted or maker in behind for maker in makers):
+            behind.add(node)
+    for node in reversed(graph.nodes):
+        if node in wanted or node in before:
+            before.update(producers[edge] for edge in node.inputs if edge in producers)
+    return [node for node in nodes if node not in behind or node not in before]

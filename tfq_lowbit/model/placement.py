@@ -8,7 +8,7 @@ import keras
 from tfq_lowbit.model.activations import activation_name, clamp_of
 from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.functions import Sign, require_function
-from tfq_lowbit.model.graph import Edge, Graph, Node, ancestors
+from tfq_lowbit.model.graph import Edge, Graph, Node, find_ends
 from tfq_lowbit.model.islands import Islands
 from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import Role, find_rule, is_no_op
@@ -61,6 +61,8 @@ class Placement:
         self._producers = {
             edge: node for node in self.graph.nodes for edge in keras.tree.flatten(node.outputs)
         }
+        self._leaders: dict[str, Edge] = {}
+        self._group_bits: dict[str, int] = {}
         self.only_signs = find_sign_paths(self)
         self.on_grid: set[Edge] = set()
         self.quantized: set[Edge] = set()
@@ -90,6 +92,7 @@ class Placement:
 
     def quantizer(self, edge: Edge):
         """Build the quantizer of an edge in `quantized`."""
+        edge = self._leader(edge)
         producer = self._producers.get(edge)
         role = self._role_before(edge)
         if self.fixed_step(edge) is not None:
@@ -116,6 +119,9 @@ class Placement:
 
     def fixed_step(self, edge: Edge) -> float | None:
         """Return the step of an edge whose grid the runtime fixes, None for another."""
+        return self._fixed_step(self._leader(edge))
+
+    def _fixed_step(self, edge):
         role = self._role_before(edge)
         if role is Role.SOFTMAX:
             return SOFTMAX_STEP
@@ -123,6 +129,17 @@ class Placement:
         if role is not Role.FUNCTION or self._is_right_operand(edge):
             return None
         return self._function_before(edge).step
+
+    def _leader(self, edge):
+        """Return the edge whose grid all edges of a group have, `edge` itself where it has none."""
+        if not edge.group:
+            return edge
+        if edge.group not in self._leaders:
+            group = [made for made in self._producers if made.group == edge.group]
+            fixed = [made for made in group if self._fixed_step(made) is not None]
+            # The first edges of a group may be zeros, of which nothing can be learned.
+            self._leaders[edge.group] = [*group, *fixed[:1]][-1]
+        return self._leaders[edge.group]
 
     def _function_before(self, edge):
         return require_function(self._producers[edge].layer)
@@ -207,7 +224,16 @@ class Placement:
         return activation_name(node.layer) == "linear" or is_function_of_accumulator(self, node)
 
     def _bits(self, edge):
-        """The widest that any consumer asks for."""
+        """The widest that any consumer asks for, of an edge or of its group."""
+        if not edge.group:
+            return self._asked_bits(edge)
+        if edge.group not in self._group_bits:
+            self._group_bits[edge.group] = 0  # what a member that leads back to its group adds
+            group = [made for made in self._producers if made.group == edge.group]
+            self._group_bits[edge.group] = max(map(self._asked_bits, group))
+        return self._group_bits[edge.group]
+
+    def _asked_bits(self, edge):
         bits = [self.recipe.output_bits] if edge in self.graph.output_edges else []
         for node in self.consumers(edge):
             role = self.roles[node]
@@ -298,12 +324,8 @@ _PRECISE: dict = {
 
 def _resolve_settings(graph, recipe, roles) -> dict[Node, LayerSettings]:
     kernels = [node for node in graph.nodes if roles[node] is Role.KERNEL and not node.is_precise]
-    behind = {
-        node: [before for before in ancestors(graph, node) if before in kernels] for node in kernels
-    }
-    not_last = {node for before in behind.values() for node in before}
     # A shared layer has one kernel: it is an end where any of its calls is.
-    ends = {id(node.layer) for node in kernels if not behind[node] or node not in not_last}
+    ends = {id(node.layer) for node in find_ends(graph, kernels)}
     settings = {
         node: recipe.settings(
             node.path,

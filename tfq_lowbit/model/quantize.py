@@ -84,6 +84,7 @@ class _Builder:
         self.tensors = {}  # edge -> Keras tensor
         self.grids = {}  # edge -> Keras tensor of shape (3,)
         self.accumulator_steps = {}  # edge -> Keras tensor of shape (channels,)
+        self.shared_quantizers = {}  # group of edges -> its layer
         self.copies = {}  # id of a float layer -> its copy
 
     def build(self):
@@ -107,12 +108,16 @@ class _Builder:
 
     def _quantize(self, edge: Edge, suffix="_quantizer"):
         step = self.placement.fixed_step(edge)
-        layer = QuantizeActivation(
-            self.placement.quantizer(edge),
-            return_grid=bool(self.placement.consumers(edge)),
-            only_in_evaluation=step is not None,
-            name=edge.name.replace("/", "_") + suffix,
-        )
+        layer = self.shared_quantizers.get(edge.group)
+        if layer is None:
+            layer = QuantizeActivation(
+                self.placement.quantizer(edge),
+                return_grid=bool(edge.group or self.placement.consumers(edge)),
+                only_in_evaluation=step is not None,
+                name=edge.name.replace("/", "_") + suffix,
+            )
+            if edge.group:
+                self.shared_quantizers[edge.group] = layer
         outputs = layer(self.tensors[edge])
         if layer.return_grid:
             self.tensors[edge], self.grids[edge] = outputs

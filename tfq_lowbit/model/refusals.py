@@ -170,3 +170,39 @@ def dot(layer):
     if layer.normalize:
         return "normalize must be False, received True; put UnitNormalization layers before it"
     return None
+
+
+def recurrent(layer):
+    """Return why a recurrent layer cannot be quantized."""
+    if layer.stateful:
+        return "stateful=True has no form here; give it its initial_state"
+    if layer.recurrent_dropout:
+        return f"recurrent_dropout must be 0, received {layer.recurrent_dropout!r}"
+    if layer.activity_regularizer is not None:
+        return "its activity_regularizer would not be applied; set it to None"
+    for name in ("activation", "recurrent_activation"):
+        known = keras.layers.Activation(getattr(layer, name, None) or "linear")
+        reason = unknown_activation(known)
+        if reason is not None:
+            return reason
+    return None if layer.built else "it has no weights yet; call the layer once"
+
+
+def bidirectional(layer):
+    """Return why a `Bidirectional` cannot be quantized."""
+    for each in (layer.forward_layer, layer.backward_layer):
+        if type(each) not in (keras.layers.SimpleRNN, keras.layers.GRU, keras.layers.LSTM):
+            return f"its layer must be SimpleRNN, GRU or LSTM, received {type(each).__name__}"
+        if each.return_state:
+            return "return_state=True has no form here"
+        reason = recurrent(each)
+        if reason is not None:
+            return reason
+    return None
+
+
+def time_distributed(layer):
+    """Return why a `TimeDistributed` cannot be quantized."""
+    if isinstance(layer.layer, keras.Model):
+        return "its layer is a model; call the layers of that one by one"
+    return None

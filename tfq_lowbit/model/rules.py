@@ -16,6 +16,7 @@ from tfq_lowbit.wrappers import (
     AxisMean,
     CausalMask,
     FloatIsland,
+    FoldBatch,
     InverseRoot,
     MatMul,
     RegisteredFunction,
@@ -96,14 +97,17 @@ NO_OPS = (
 _DECOMPOSED: dict[type, Callable] = {
     keras.layers.Attention: refusals.dot_product_attention,
     keras.layers.AveragePooling1D: refusals.needs_channels_last,
+    keras.layers.Bidirectional: refusals.bidirectional,
     keras.layers.CenterCrop: refusals.needs_channels_last,
     keras.layers.Cropping1D: lambda layer: None,
     keras.layers.Cropping2D: refusals.needs_channels_last,
     keras.layers.Dot: refusals.dot,
+    keras.layers.GRU: refusals.recurrent,
     keras.layers.GlobalAveragePooling1D: refusals.needs_channels_last,
     keras.layers.GlobalMaxPooling1D: refusals.needs_channels_last,
     keras.layers.GlobalMaxPooling2D: refusals.needs_channels_last,
     keras.layers.GroupQueryAttention: refusals.attention,
+    keras.layers.LSTM: refusals.recurrent,
     keras.layers.LayerNormalization: refusals.layer_norm,
     keras.layers.MaxPooling1D: refusals.needs_channels_last,
     keras.layers.MultiHeadAttention: refusals.attention,
@@ -112,6 +116,8 @@ _DECOMPOSED: dict[type, Callable] = {
     keras.layers.RepeatVector: lambda layer: None,
     keras.layers.SeparableConv1D: refusals.kernel_layer,
     keras.layers.SeparableConv2D: refusals.kernel_layer,
+    keras.layers.SimpleRNN: refusals.recurrent,
+    keras.layers.TimeDistributed: refusals.time_distributed,
     keras.layers.UnitNormalization: lambda layer: None,
     keras.layers.UpSampling1D: lambda layer: None,
 }
@@ -160,6 +166,7 @@ RULES = (
     Rule(keras.layers.UpSampling2D, Role.SHAPE, refusals.up_sampling),
     Rule(keras.layers.ZeroPadding1D, Role.SHAPE, refusals.needs_channels_last),
     Rule(StaticSlice, Role.SHAPE),
+    Rule(FoldBatch, Role.SHAPE),
     Rule(keras.layers.Rescaling, Role.RESCALING, refusals.rescaling),
 )
 

@@ -18,6 +18,7 @@ from tfq_lowbit.wrappers.families import (
     require_family,
 )
 from tfq_lowbit.wrappers.float_island import FloatIsland
+from tfq_lowbit.wrappers.fold_batch import FoldBatch
 from tfq_lowbit.wrappers.gelu import gelu_tanh
 from tfq_lowbit.wrappers.matmul import CausalMask, MatMul
 from tfq_lowbit.wrappers.normalizing import AxisMean, InverseRoot
@@ -44,6 +45,7 @@ __all__ = [
     "DenseEquation",
     "Family",
     "FloatIsland",
+    "FoldBatch",
     "FoldedBatchNormalization",
     "InverseRoot",
     "MatMul",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import keras
 
 from tfq_lowbit.model.graph import Edge, Graph, Node, unused_name
+from tfq_lowbit.wrappers import FoldBatch
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Parts:
     nodes: list = field(default_factory=list)
     is_precise: bool = False
 
-    def add(self, part, make, inputs, weights=()):
+    def add(self, part, make, inputs, weights=(), group="", is_precise=False):
         """Add the call of a part.
 
         Args:
@@ -36,6 +37,8 @@ class Parts:
             make: `(**options) -> layer`, with the options of every Keras layer.
             inputs: an edge, or a list of edges.
             weights: variables or arrays, in the order of the part's own.
+            group: of the edge that it makes.
+            is_precise: whether this part has eight bits whatever the recipe says.
 
         Returns:
             The edge that it makes.
@@ -62,12 +65,16 @@ class Parts:
             lambda edge: keras.KerasTensor(edge.shape, edge.dtype), inputs
         )
         shape = tuple(layer.compute_output_spec(taken).shape)
-        edge = Edge(shape, keras.tree.flatten(inputs)[0].dtype, name)
+        edge = Edge(shape, keras.tree.flatten(inputs)[0].dtype, name, group)
         node = Node(layer, name, (inputs,), {}, edge, self.call.path + suffix)
-        node.is_precise = self.is_precise
+        node.is_precise = self.is_precise or is_precise
         node.origin = self.call.path if part else self.call.origin
         self.nodes.append(node)
         return edge
+
+    def fold(self, part, edge, shape):
+        """Add a change of shape in which the batch takes what `shape` does not."""
+        return self.add(part, lambda **options: FoldBatch(shape, **options), edge)
 
     def reshape(self, part, edge, shape):
         """Add a change of shape, `shape` without the batch; nothing where it is that already.

@@ -29,6 +29,11 @@ from tfq_lowbit.model.decompositions.pooling import (
     decompose_sequence_mean,
     decompose_sequence_pool,
 )
+from tfq_lowbit.model.decompositions.recurrent import (
+    decompose_bidirectional,
+    decompose_recurrent,
+    decompose_time_distributed,
+)
 from tfq_lowbit.model.decompositions.separable import decompose_separable
 from tfq_lowbit.model.rules import Role, find_rule
 
@@ -38,14 +43,17 @@ layers = keras.layers
 _LAYERS: dict[type, Callable] = {
     layers.Attention: decompose_dot_product,
     layers.AveragePooling1D: decompose_sequence_pool(layers.AveragePooling2D),
+    layers.Bidirectional: decompose_bidirectional,
     layers.CenterCrop: decompose_center_crop,
     layers.Cropping1D: decompose_cropping,
     layers.Cropping2D: decompose_cropping,
     layers.Dot: decompose_dot,
+    layers.GRU: decompose_recurrent,
     layers.GlobalAveragePooling1D: decompose_sequence_mean,
     layers.GlobalMaxPooling1D: decompose_global_max,
     layers.GlobalMaxPooling2D: decompose_global_max,
     layers.GroupQueryAttention: decompose_grouped,
+    layers.LSTM: decompose_recurrent,
     layers.LayerNormalization: decompose_layer_norm,
     layers.MaxPooling1D: decompose_sequence_pool(layers.MaxPooling2D),
     layers.MultiHeadAttention: decompose_multi_head,
@@ -54,6 +62,8 @@ _LAYERS: dict[type, Callable] = {
     layers.RepeatVector: decompose_repeat,
     layers.SeparableConv1D: decompose_separable(layers.DepthwiseConv1D, layers.Conv1D),
     layers.SeparableConv2D: decompose_separable(layers.DepthwiseConv2D, layers.Conv2D),
+    layers.SimpleRNN: decompose_recurrent,
+    layers.TimeDistributed: decompose_time_distributed,
     layers.UnitNormalization: decompose_unit_norm,
     layers.UpSampling1D: decompose_sequence_upsampling,
 }
