@@ -25,6 +25,7 @@ layers = keras.layers
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "layers.md"
 NUM_SAMPLES = 4
 IMAGE, SEQUENCE, VECTOR, VOLUME = (8, 8, 4), (6, 8), (8,), (4, 4, 4, 3)
+STEPS = (2, 8)  # each is written out
 BORDER = ("QUANTIZE", "DEQUANTIZE")
 INTRODUCTION = """# Layers
 
@@ -82,7 +83,7 @@ EXAMPLES = {
     "AveragePooling2D": (IMAGE, (2,)),
     "AveragePooling3D": (VOLUME, (2,)),
     "BatchNormalization": IMAGE,
-    "Bidirectional": (SEQUENCE, (layers.LSTM(3),)),
+    "Bidirectional": (STEPS, (layers.LSTM(3),)),
     "CategoryEncoding": ((3,), (10,), "int32"),
     "CenterCrop": (IMAGE, (4, 4)),
     "Concatenate": [IMAGE, IMAGE],
@@ -111,7 +112,7 @@ EXAMPLES = {
     "Embedding": ((6,), (10, 4), "int32"),
     "Equalization": IMAGE[:2] + (3,),
     "Flatten": IMAGE,
-    "GRU": (SEQUENCE, (3,)),
+    "GRU": (STEPS, (3,)),
     "GaussianDropout": (VECTOR, (0.5,)),
     "GaussianNoise": (VECTOR, (0.5,)),
     "GlobalAveragePooling1D": SEQUENCE,
@@ -126,7 +127,7 @@ EXAMPLES = {
     "Hashing": ((3,), (5,), "int32"),
     "Identity": IMAGE,
     "IntegerLookup": ((3,), (), "int32", dict(vocabulary=[1, 2])),
-    "LSTM": (SEQUENCE, (3,)),
+    "LSTM": (STEPS, (3,)),
     "Lambda": (VECTOR, (lambda x: x * x - x,)),
     "LayerNormalization": SEQUENCE,
     "LeakyReLU": IMAGE,
@@ -176,7 +177,7 @@ EXAMPLES = {
     "STFTSpectrogram": ((400, 1), (), "float32", dict(frame_length=64, frame_step=32)),
     "SeparableConv1D": (SEQUENCE, (4, 3)),
     "SeparableConv2D": (IMAGE, (4, 3)),
-    "SimpleRNN": (SEQUENCE, (3,)),
+    "SimpleRNN": (STEPS, (3,)),
     "Softmax": VECTOR,
     "Solarization": IMAGE[:2] + (3,),
     "SpatialDropout1D": (SEQUENCE, (0.5,)),

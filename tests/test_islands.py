@@ -83,10 +83,8 @@ NETS = {
         {"Conv2D"},
     ),
     "recurrent": (
-        lambda: (
-            of_a_sequence(layers.ConvLSTM1D(4, 2, return_sequences=True))
-            if False
-            else of_a_sequence(layers.Bidirectional(layers.GRU(4, unroll=True)))
+        lambda: of_a_sequence(
+            layers.Bidirectional(layers.GRU(4, unroll=True, recurrent_dropout=0.1))
         ),
         {"Bidirectional"},
     ),

@@ -230,11 +230,11 @@ NETS |= {
         inputs=sequence(2),
     ),
     "LSTM": lambda: chain(
-        layers.LSTM(4, return_sequences=True, dropout=0.1), layers.Dense(3), inputs=sequence(3)
+        layers.LSTM(4, return_sequences=True, dropout=0.1), layers.Dense(3), inputs=sequence(2)
     ),
-    "GRU": lambda: chain(layers.GRU(4), layers.Dense(3), inputs=sequence(3)),
+    "GRU": lambda: chain(layers.GRU(4), layers.Dense(3), inputs=sequence(2)),
     "GRU that resets before": lambda: chain(
-        layers.GRU(4, reset_after=False), layers.Dense(3), inputs=sequence(3)
+        layers.GRU(4, reset_after=False), layers.Dense(3), inputs=sequence(2)
     ),
     "states passed on": lambda: with_states(),
     "both ways": lambda: chain(
