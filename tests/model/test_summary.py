@@ -167,3 +167,24 @@ def test_what_has_no_graph_is_refused():
         tfq.summary(layers.Dense(2))
     with pytest.raises(ValueError, match="not built"):
         tfq.summary(keras.Sequential([layers.Dense(2)]))
+
+
+def test_the_table_of_an_embedding_counts_once():
+    ids = keras.Input((6,), dtype="int32")
+    embedding = keras.layers.Embedding(50, 8, name="table")
+    x = keras.layers.Add()([embedding(ids), embedding(ids)])
+    qmodel = tfq.quantize_model(keras.Model(ids, keras.layers.Dense(3)(x)), tfq.Recipe.lsq())
+    found = tfq.summary(qmodel)
+    assert [layer.name for layer in found.layers][0] == "table"
+    table, dense = found.layers[0], found.layers[-1]
+    assert (table.weight_bits, table.num_parameters, table.num_bytes) == (8, 400, 400)
+    assert table.macs == 0 and found.num_parameters == 400 + dense.num_parameters
+
+
+def test_multiplications_of_other_geometries_are_counted():
+    inputs = keras.Input((5, 6, 3))
+    x = keras.layers.Conv2DTranspose(4, 2, strides=2, name="transposed")(inputs)
+    x = keras.layers.EinsumDense("abcd,def->abcef", (10, 12, 2, 7), name="einsum")(x)
+    found = tfq.summary(tfq.quantize_model(keras.Model(inputs, x), tfq.Recipe.lsq()))
+    macs = {layer.name: layer.macs for layer in found.layers}
+    assert macs == {"transposed": 5 * 6 * 2 * 2 * 3 * 4, "einsum": 10 * 12 * 4 * 2 * 7}

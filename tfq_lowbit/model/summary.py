@@ -17,6 +17,8 @@ from tfq_lowbit.wrappers import (
 FLOAT_BYTES = 4
 BIAS_BYTES = 4
 SCALE_BYTES = 4
+# Of an embedding: its table, and the numbers of the rows that enter it.
+TABLE_BITS, INDEX_BITS = 8, 32
 HEADER = ("layer", "class", "output", "weights", "input", "parameters", "bytes", "MACs")
 
 
@@ -119,9 +121,12 @@ def summary(model) -> Summary:
     layers, counted = [], set()
     totals = {"num_parameters": 0, "num_bytes": 0, "float_bytes": 0, "macs": 0}
     for node in graph.nodes:
-        if not isinstance(node.layer, (QuantizeWrapper, BinaryWrapper)):
+        if isinstance(node.layer, keras.layers.Embedding):
+            row = _embedding_summary(node)
+        elif isinstance(node.layer, (QuantizeWrapper, BinaryWrapper)):
+            row = _layer_summary(graph, node)
+        else:
             continue
-        row = _layer_summary(graph, node)
         layers.append(row)
         totals["macs"] += row.macs
         if id(node.layer) not in counted:
@@ -135,6 +140,21 @@ def summary(model) -> Summary:
         if isinstance(node.layer, FloatIsland)
     )
     return Summary(model.name, tuple(layers), **totals, islands=islands)
+
+
+def _embedding_summary(node):
+    """Return the row of a table, which is stored in int8, on the grid of its output."""
+    size = math.prod(node.layer.embeddings.shape)
+    return LayerSummary(
+        node.name,
+        type(node.layer).__name__,
+        node.output.shape,
+        TABLE_BITS,
+        INDEX_BITS,
+        size,
+        size * TABLE_BITS // 8,
+        0,
+    )
 
 
 def _layer_summary(graph, node):
