@@ -108,7 +108,11 @@ def islands_of(qmodel):
     return [layer for layer in qmodel.layers if isinstance(layer, tfq.FloatIsland)]
 
 
-@pytest.mark.parametrize("name", NETS)
+FAST = ["normalization", "recurrent", "two inputs", "attention with a mask", "slices beside it"]
+CASES = [pytest.param(each, marks=[] if each in FAST else pytest.mark.slow) for each in NETS]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_an_island_ships_within_a_step_and_the_rest_exactly(name, tmp_path):
     qmodel, data = quantized(name)
     islands = islands_of(qmodel)
