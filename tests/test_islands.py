@@ -108,7 +108,7 @@ def islands_of(qmodel):
     return [layer for layer in qmodel.layers if isinstance(layer, tfq.FloatIsland)]
 
 
-FAST = ["normalization", "recurrent", "two inputs", "attention with a mask", "slices beside it"]
+FAST = ["normalization", "two inputs", "attention with a mask", "slices beside it"]
 CASES = [pytest.param(each, marks=[] if each in FAST else pytest.mark.slow) for each in NETS]
 
 
