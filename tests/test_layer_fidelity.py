@@ -310,6 +310,20 @@ def test_an_encoder_of_text_is_exported_saved_and_trained(tmp_path):
     assert report.fidelity.is_exact
 
 
+def test_a_normalization_behind_a_maximum_of_everything_folds_into_a_binary_layer():
+    net = chain(
+        layers.Conv2D(16, 3),
+        layers.Conv2D(16, 3),
+        layers.GlobalMaxPooling2D(),
+        layers.BatchNormalization(),
+        layers.Dense(16),
+        layers.Dense(4),
+        inputs=image(8),
+    )
+    quantized = quantize_model(randomize(net), Recipe.binary(), images(net, 64))
+    check_promise(quantized, images(net, 64, seed=1))
+
+
 @pytest.mark.parametrize("custom_ops", ["binary", "lowbit"])
 def test_a_convolution_of_a_sequence_runs_on_bits(custom_ops):
     recipe = Recipe.lsq(2, 2, first_last_bits=None)

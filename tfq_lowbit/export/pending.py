@@ -248,6 +248,15 @@ class PendingMove(Pending):
         super().__init__(name, shape)
         self._before, self._make, self._move_signs = before, make, move_signs
 
+    @property
+    def can_fold(self):
+        """Whether a batch normalization fits before it: a change of shape keeps its channels."""
+        keeps_channels = self.shape[-1] == self._before.shape[-1]
+        return self._move_signs is not None and keeps_channels and self._before.can_fold
+
+    def fold(self, multiplier, shift, rounds_shift=False):
+        self._before.fold(multiplier, shift, rounds_shift)
+
     def clamp(self, clamp):
         self._before.clamp(clamp)
 
