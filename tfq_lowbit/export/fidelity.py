@@ -140,3 +140,67 @@ class Fidelity:
                 f"{', '.join(self.islands)}"
             )
         return "\n".join(lines)
+
+
+@dataclass
+class FloatAgreement:
+    """How far two arrays of reals agree.
+
+    Attributes:
+        max_difference: largest difference of two values.
+        largest: largest absolute value of the first array.
+        same_top1: number of samples whose largest value is at the same place.
+        samples: number of samples compared so, 0 where the tensor is no vector of scores.
+    """
+
+    max_difference: float = 0.0
+    largest: float = 0.0
+    same_top1: int = 0
+    samples: int = 0
+
+    def update(self, left, right):
+        """Add the values of one batch."""
+        left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
+        self.max_difference = max(self.max_difference, float(np.abs(left - right).max(initial=0)))
+        self.largest = max(self.largest, float(np.abs(left).max(initial=0)))
+        if left.ndim == 2 and left.shape[1] > 1:
+            self.same_top1 += int(np.count_nonzero(left.argmax(axis=1) == right.argmax(axis=1)))
+            self.samples += len(left)
+
+    def __str__(self):
+        text = f"largest difference {self.max_difference:.3g}, of values up to {self.largest:.3g}"
+        if self.samples:
+            text += f", top-1 {100 * self.same_top1 / self.samples:.2f} %"
+        return text
+
+
+@dataclass
+class FloatFidelity:
+    """How far a file with float activations computes what the model computes.
+
+    Its weights are the trained codes; float kernels differ in last bits, and dynamic activations
+    by their quantization, so that nothing is claimed bit for bit.
+
+    Attributes:
+        outputs: for each output, the `FloatAgreement` of Keras and LiteRT.
+        num_samples: how many inputs were compared.
+    """
+
+    outputs: dict[str, FloatAgreement] = field(default_factory=dict)
+    num_samples: int = 0
+
+    @property
+    def relative_difference(self):
+        """Largest difference over the largest value, of the output where it is largest."""
+        return max(each.max_difference / (each.largest or 1.0) for each in self.outputs.values())
+
+    @property
+    def top1_agreement(self):
+        """Smallest top-1 agreement of the outputs that are scores, None where there are none."""
+        scores = [each.same_top1 / each.samples for each in self.outputs.values() if each.samples]
+        return min(scores, default=None)
+
+    def __str__(self):
+        lines = [f"Fidelity on {self.num_samples} samples, in float"]
+        lines += [f"  {name}: keras ~ litert: {each}" for name, each in self.outputs.items()]
+        return "\n".join(lines)

@@ -67,7 +67,7 @@ class Lowering:
                 f"The inputs {', '.join(unused)} do not reach a quantizer. Leave them out of the "
                 "exported model."
             )
-        for name, edge in _named_outputs(self.graph.outputs):
+        for name, edge in named_outputs(self.graph.outputs):
             tensor = self.codes(edge, f"the model output {edge.name!r}")
             if output_type == "float32":
                 reals = self.emitter.reals(f"{tensor.name}/values", tensor.shape)
@@ -82,7 +82,9 @@ class Lowering:
         if isinstance(value, Pending):
             raise ValueError(
                 f"The output of layer {value.name!r} is not quantized, but {consumer} reads it in "
-                "integers. Put a tfq.QuantizeActivation between them, or use tfq.quantize_model."
+                "integers. Put a tfq.QuantizeActivation between them, or use tfq.quantize_model; a "
+                "model with quantized weights alone is exported with activations='float' or "
+                "'dynamic'."
             )
         return value
 
@@ -158,7 +160,7 @@ class Lowering:
         return tensor
 
 
-def _named_outputs(structure):
+def named_outputs(structure):
     """Yield names and edges of a model's outputs: the keys of a dict, else numbered."""
     if isinstance(structure, dict):
         yield from structure.items()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfq_lowbit.export.fidelity import LOWERED_LITERT, Fidelity
+from tfq_lowbit.export.fidelity import LOWERED_LITERT, Fidelity, FloatFidelity
 from tfq_lowbit.export.files import require_writable_file, write_whole
 from tfq_lowbit.export.lower import lower
 from tfq_lowbit.export.operators import BitKernelOperator, Gather, KernelOperator
@@ -12,6 +12,7 @@ from tfq_lowbit.export.pending_binary import BinaryWeights
 from tfq_lowbit.export.pending_kernel import IntegerWeights
 from tfq_lowbit.export.program import IndexTensor
 from tfq_lowbit.export.verify import verify_program
+from tfq_lowbit.export.weight_only import random_reals, verify_weight_only, write_weight_only
 from tfq_lowbit.export.writer import runtime_version, write_tflite
 from tfq_lowbit.native.delegate import DELEGATE
 from tfq_lowbit.targets import TARGETS, Finding, check
@@ -54,7 +55,8 @@ class ExportReport:
         num_bytes: its size.
         min_runtime_version: first TensorFlow or LiteRT release that runs it.
         layers: the layers with weights.
-        fidelity: the comparison of Keras, lowered graph and LiteRT.
+        fidelity: the comparison of Keras, lowered graph and LiteRT; a `FloatFidelity` of Keras and
+            LiteRT where activations are in float.
         is_random_data: whether the comparison ran on random inputs.
         custom_operators: names of the custom operators in the file, which need the delegate.
         findings: rules of the target that the file breaks; such operators run elsewhere.
@@ -66,7 +68,7 @@ class ExportReport:
     num_bytes: int
     min_runtime_version: str
     layers: tuple[ExportedLayer, ...]
-    fidelity: Fidelity
+    fidelity: Fidelity | FloatFidelity
     is_random_data: bool
     custom_operators: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -91,7 +93,8 @@ class ExportReport:
         lines += [f"  {name}: in float: {reason}" for name, reason in self.islands]
         lines += [str(finding) for finding in self.findings]
         lines.append(str(self.fidelity) + (" (random inputs)" if self.is_random_data else ""))
-        if not self.fidelity.is_exact and not self.islands:
+        codes = self.fidelity if isinstance(self.fidelity, Fidelity) else None
+        if codes is not None and not codes.is_exact and not self.islands:
             lines.append(
                 f"WARNING: LiteRT on this machine parts from the lowered graph ({LOWERED_LITERT})."
             )
@@ -107,6 +110,7 @@ def export_tflite(
     output_type=None,
     verify_data=None,
     custom_ops="binary",
+    activations="int8",
 ) -> ExportReport:
     """Write a model with quantizers as a full-integer .tflite file and verify it.
 
@@ -130,6 +134,10 @@ def export_tflite(
         custom_ops: which layers become custom operators: "binary" takes the layers that have no
             other form; "lowbit" also those with binary or ternary weights whose inputs have at most
             two bits, with the same results. A model without such layers needs no delegate.
+        activations: "int8" for full-integer files. A model with quantized weights alone
+            (`Recipe.weight_only`) is written for "litert" with "float" activations, its weights
+            unpacked once by the runtime, or with "dynamic" ones: dense layers and convolutions then
+            quantize their input to eight bits by the range that it has in each call.
 
     Returns:
         An `ExportReport`, with the `Fidelity` found.
@@ -140,6 +148,13 @@ def export_tflite(
         OSError: if `path` cannot be written.
     """
     path = require_writable_file(path)
+    if activations != "int8":
+        if target != "litert":
+            raise ValueError(
+                f"Argument `activations` must be 'int8' for the target {target!r}, which computes "
+                f"in integers. Received: {activations!r}"
+            )
+        return _export_weight_only(model, path, activations, verify_data)
     program = lower(model, target, prefer, input_type, output_type, custom_ops)
     tables = TARGETS[target]
     content = write_tflite(program, tables)
@@ -158,6 +173,28 @@ def export_tflite(
         tuple(program.custom_operators),
         check(content, target, run_tools=False).findings if target != "litert" else (),
         tuple((island.name, island.reason) for island in program.islands),
+    )
+
+
+def _export_weight_only(model, path, activations, verify_data):
+    content, kernels, runtime = write_weight_only(model, activations)
+    is_random = verify_data is None
+    data = random_reals(model) if is_random else verify_data
+    fidelity = verify_weight_only(model, content, data, argument="verify_data")
+    write_whole(path, content)
+    layers = [
+        ExportedLayer(
+            each.name,
+            each.operator,
+            each.num_bits,
+            each.stored_as,
+            each.num_bytes,
+            "input quantized in each call" if each.is_dynamic else "computes in float",
+        )
+        for each in kernels
+    ]
+    return ExportReport(
+        str(path), "litert", len(content), runtime, tuple(layers), fidelity, is_random
     )
 
 

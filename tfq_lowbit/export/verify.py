@@ -15,6 +15,7 @@ from tfq_lowbit.export.fidelity import (
     LOWERED_LITERT,
     Agreement,
     Fidelity,
+    FloatFidelity,
 )
 from tfq_lowbit.export.lower import lower
 from tfq_lowbit.export.program import (
@@ -26,13 +27,14 @@ from tfq_lowbit.export.program import (
     taken_by,
 )
 from tfq_lowbit.export.unpacking import unpack_filters
+from tfq_lowbit.export.weight_only import verify_weight_only
 from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, pack_model
 from tfq_lowbit.model import as_batches, is_no_op, read_graph
 from tfq_lowbit.native import load_delegate
 from tfq_lowbit.targets import TARGETS
 
 
-def verify(model, path, data, per_layer=False) -> Fidelity:
+def verify(model, path, data, per_layer=False) -> Fidelity | FloatFidelity:
     """Compare a Keras model, its lowered graph and LiteRT on the same inputs.
 
     Args:
@@ -45,12 +47,14 @@ def verify(model, path, data, per_layer=False) -> Fidelity:
             that a difference is named where it arises.
 
     Returns:
-        A `Fidelity`.
+        A `Fidelity`; for a file with float activations a `FloatFidelity` of its outputs.
 
     Raises:
         ValueError: if the file was not written by this library, or the data do not fit.
     """
     content = pathlib.Path(path).read_bytes()
+    if "activations" in (_options_of(content) or {}):
+        return verify_weight_only(model, content, data)
     return verify_program(model, program_of(model, content), content, data, per_layer)
 
 
@@ -60,16 +64,23 @@ def program_of(model, content) -> Program:
     Raises:
         ValueError: if the file does not say how it was written.
     """
-    written = schema.ModelT.InitFromPackedBuf(content, 0)
-    for metadata in written.metadata or ():
-        if metadata.name == METADATA_NAME.encode():
-            options = json.loads(bytes(written.buffers[metadata.buffer].data))
-            options.pop(NEEDS_NAME, None)
-            return lower(model, **options)
+    options = _options_of(content)
+    if options is not None:
+        options.pop(NEEDS_NAME, None)
+        return lower(model, **options)
     raise ValueError(
         "The file holds no metadata of this library, so its layers cannot be matched to the "
         "model's. Verify files written by tfq.export_tflite."
     )
+
+
+def _options_of(content):
+    """Return what a file says of how it was written, None where it does not."""
+    written = schema.ModelT.InitFromPackedBuf(content, 0)
+    for metadata in written.metadata or ():
+        if metadata.name == METADATA_NAME.encode():
+            return json.loads(bytes(written.buffers[metadata.buffer].data))
+    return None
 
 
 def verify_program(model, program, content, data, per_layer=False, argument="data") -> Fidelity:

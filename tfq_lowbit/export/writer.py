@@ -104,7 +104,14 @@ class _Writer:
         model.description = "Exported by tfq_lowbit."
         model.subgraphs = [subgraph]
         model.operatorCodes = list(self.codes.values())
-        model.signatureDefs = [self._signature(subgraph)]
+        model.signatureDefs = [
+            make_signature(
+                self.program.input_names,
+                subgraph.inputs,
+                self.program.output_names,
+                subgraph.outputs,
+            )
+        ]
         runtime = runtime_version(self.program, self.target).encode()
         model.metadata = [
             self._metadata("min_runtime_version", runtime.ljust(RUNTIME_VERSION_BYTES, b"\0")),
@@ -222,12 +229,14 @@ class _Writer:
         metadata.name, metadata.buffer = name, self._buffer(content)
         return metadata
 
-    def _signature(self, subgraph):
-        signature = schema.SignatureDefT()
-        signature.signatureKey = "serving_default"
-        signature.inputs = _tensor_map(self.program.input_names, subgraph.inputs)
-        signature.outputs = _tensor_map(self.program.output_names, subgraph.outputs)
-        return signature
+
+def make_signature(input_names, inputs, output_names, outputs):
+    """Return the signature "serving_default" that names inputs and outputs of a subgraph."""
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.inputs = _tensor_map(input_names, inputs)
+    signature.outputs = _tensor_map(output_names, outputs)
+    return signature
 
 
 def _flexbuffer(values):

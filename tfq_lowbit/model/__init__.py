@@ -10,6 +10,7 @@ from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.registration import register_layer
 from tfq_lowbit.model.rules import NO_OPS, Role, find_rule, is_no_op
 from tfq_lowbit.model.summary import LayerSummary, Summary, summary
+from tfq_lowbit.model.weight_only import is_weight_only
 
 __all__ = [
     "CLAMPS",
@@ -31,6 +32,7 @@ __all__ = [
     "function_of",
     "has_softmax",
     "is_no_op",
+    "is_weight_only",
     "quantize_model",
     "read_graph",
     "register_layer",

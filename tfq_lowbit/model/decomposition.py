@@ -12,13 +12,14 @@ from tfq_lowbit.model.decompositions.parts import Parts
 from tfq_lowbit.model.graph import Graph, is_edge
 
 
-def decompose_layers(graph: Graph, isolate: Callable | None = None):
+def decompose_layers(graph: Graph, isolate: Callable | None = None, classes=None):
     """Replace the calls of layers that consist of several by the calls of those.
 
     Args:
         graph: the graph, changed in place.
         isolate: `(node, error)`, what is done with a call that cannot be quantized; None raises the
             error.
+        classes: the layer classes that are taken apart, None for all that can be.
 
     Raises:
         ValueError: naming a layer that cannot be quantized.
@@ -28,6 +29,8 @@ def decompose_layers(graph: Graph, isolate: Callable | None = None):
     waiting = list(reversed(graph.nodes))
     while waiting:
         node = waiting.pop()
+        if classes is not None and type(node.layer) not in classes:
+            continue
         parts = Parts(graph, node, names, made)
         try:
             decompose = decomposition_of(node.layer)

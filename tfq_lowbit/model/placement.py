@@ -243,8 +243,8 @@ class Placement:
             elif role in PASSING or role is Role.RESCALING or self._takes_raw(node, edge):
                 bits.append(self._bits(node.output))
             else:
-                bits.append(self.settings[node].activation_bits)
-        return max(bits, default=self.recipe.activation_bits)
+                bits.append(self.settings[node].activation_bits or MAX_BITS)
+        return max(bits, default=self.recipe.activation_bits or MAX_BITS)
 
     def _takes_raw(self, node, edge):
         return edge not in self.quantized and self.roles[node] in (

@@ -9,6 +9,7 @@ from tfq_lowbit.model.graph import Edge, read_graph
 from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
 from tfq_lowbit.model.rules import Role
+from tfq_lowbit.model.weight_only import quantize_weights
 from tfq_lowbit.quantizers import input_quantizer, kernel_quantizer
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
@@ -32,7 +33,7 @@ def quantize_model(model, recipe, calibration_data=None, on_unsupported="error")
 
     Args:
         model: a built Sequential or functional model.
-        recipe: a `Recipe`.
+        recipe: a `Recipe`. `Recipe.weight_only` quantizes kernels alone and takes no data.
         calibration_data: inputs (an array, a list or dict of arrays, or a dataset of batches)
             from which the step sizes of activations start; 100 to 500 samples are plenty. None
             leaves them to `calibrate` or to the first training batch.
@@ -66,6 +67,8 @@ def quantize_model(model, recipe, calibration_data=None, on_unsupported="error")
             f"on_unsupported={on_unsupported!r}"
         )
     graph = read_graph(model)
+    if recipe.is_weight_only:
+        return quantize_weights(graph, recipe)
     placement = Placement(graph, recipe, on_unsupported)
     if calibration_data is not None:
         calibration_data = list(as_batches(graph, calibration_data, "calibration_data"))

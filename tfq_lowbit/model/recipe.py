@@ -22,8 +22,8 @@ class LayerSettings:
 
     Attributes:
         weight_bits: width of the kernel.
-        activation_bits: width of the tensors that enter the layer. A tensor with several
-            consumers takes the widest.
+        activation_bits: width of the tensors that enter the layer, None for float. A tensor with
+            several consumers takes the widest.
         weight_quantizer: scheme of the kernel, a name in `KERNEL_SCHEMES`.
         activation_quantizer: scheme of the tensors that enter the layer.
         per_channel: one step size for each output channel of the kernel.
@@ -35,7 +35,7 @@ class LayerSettings:
     """
 
     weight_bits: int
-    activation_bits: int
+    activation_bits: int | None
     weight_quantizer: str
     activation_quantizer: str
     per_channel: bool
@@ -51,6 +51,7 @@ class LayerSettings:
 
 
 SETTINGS = tuple(field.name for field in dataclasses.fields(LayerSettings))
+MAY_BE_NONE = {"first_last_bits", "activation_bits"}
 WIDTHS = {"weight_bits", "activation_bits", "first_last_bits", "input_bits", "output_bits"}
 
 
@@ -62,7 +63,7 @@ class Recipe:
 
     Attributes:
         weight_bits: width of kernels, 2 to 8; 1 with a binary weight quantizer.
-        activation_bits: width of activations, 2 to 8.
+        activation_bits: width of activations, 2 to 8; None leaves them in float (`weight_only`).
         first_last_bits: width of the first and last layers with a kernel, of their weights and of
             the tensors that enter them; None treats them as any other layer.
         weight_quantizer: "lsq", "affine", "dorefa", "ternary" or "ttq"; of one bit: "ste_sign",
@@ -93,7 +94,7 @@ class Recipe:
     """
 
     weight_bits: int = 8
-    activation_bits: int = 8
+    activation_bits: int | None = 8
     first_last_bits: int | None = 8
     weight_quantizer: str = "lsq"
     activation_quantizer: str = "lsq"
@@ -112,6 +113,8 @@ class Recipe:
         weights = {name: values[name] for name in ("weight_bits", "weight_quantizer")}
         values = _checked(values, weights)
         values["overrides"] = tuple(_checked_override(each, weights) for each in self.overrides)
+        if self.activation_bits is None:
+            _check_weight_only(values)
         for name, value in values.items():
             object.__setattr__(self, name, value)  # the one way in a frozen dataclass
 
@@ -170,6 +173,20 @@ class Recipe:
         }
         return cls._make(1, activation_bits, first_last_bits, row.weight_quantizer, "lsq", settings)
 
+    @classmethod
+    def weight_only(cls, weight_bits=8, first_last_bits=None, **settings):
+        """Quantized weights, float activations: LSQ weights, calibrated without data.
+
+        `export_tflite` then writes a float file with packed weights (`activations="float"` or
+        `"dynamic"`).
+        """
+        return cls._make(weight_bits, None, first_last_bits, "lsq", "lsq", settings)
+
+    @property
+    def is_weight_only(self) -> bool:
+        """Whether activations stay in float."""
+        return self.activation_bits is None
+
     def override(self, pattern, **settings):
         """Return a recipe in which the layers that match `pattern` have other settings.
 
@@ -196,7 +213,9 @@ class Recipe:
         if is_dense:
             settings["per_channel"] = self.per_channel and self.per_channel_dense
         if is_end and self.first_last_bits is not None:
-            settings["weight_bits"] = settings["activation_bits"] = self.first_last_bits
+            settings["weight_bits"] = self.first_last_bits
+            if not self.is_weight_only:
+                settings["activation_bits"] = self.first_last_bits
         for pattern, changes in self.overrides:
             if re.fullmatch(pattern, path) or (origin and re.fullmatch(pattern, origin)):
                 settings.update(changes)
@@ -265,6 +284,21 @@ class Recipe:
         )
 
 
+def _check_weight_only(values):
+    """Raise a ValueError where a recipe without `activation_bits` speaks of activations."""
+    if values["input_quantizer"] is not None:
+        raise ValueError(
+            "Setting `activation_bits` must be a width for binary layers: they take signs. "
+            f"Received: activation_bits=None, input_quantizer={values['input_quantizer']!r}"
+        )
+    for pattern, settings in values["overrides"]:
+        if "activation_bits" in settings or "input_quantizer" in settings:
+            raise ValueError(
+                "A recipe with activation_bits=None leaves all activations in float. Received: "
+                f"an override of {pattern!r} with {settings!r}"
+            )
+
+
 def _checked_override(override, weights):
     """Return the pair of an expression and its settings, checked."""
     try:
@@ -284,6 +318,11 @@ def _checked_override(override, weights):
             f"Argument `pattern` must be a regular expression ({error}). "
             f"Received: pattern={pattern!r}"
         ) from error
+    if settings.get("activation_bits", 0) is None:
+        raise ValueError(
+            "Setting `activation_bits` can be None for a whole recipe only (Recipe.weight_only). "
+            f"Received: an override of {pattern!r} with activation_bits=None"
+        )
     unknown = sorted(set(settings) - set(SETTINGS))
     if unknown or not settings:
         raise ValueError(
@@ -302,7 +341,7 @@ def _checked(values, weights):
     """
     values = dict(values)
     for name in (WIDTHS - {"weight_bits"}) & values.keys():
-        if name != "first_last_bits" or values[name] is not None:
+        if name not in MAY_BE_NONE or values[name] is not None:
             values[name] = check_num_bits(values[name], name)
     schemes: dict[str, dict] = {
         "weight_quantizer": KERNEL_SCHEMES,
