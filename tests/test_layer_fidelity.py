@@ -273,7 +273,7 @@ RECIPES = {
 
 
 # Written out, the steps of these are many layers, which take long to build.
-LONG = ["GRU that resets before", "states passed on", "both ways", "recurrent"]
+LONG = ["GRU", "GRU that resets before", "states passed on", "both ways", "recurrent"]
 
 
 @pytest.mark.parametrize("net", rows(NETS, set(NETS) - set(LONG)))
@@ -285,18 +285,18 @@ def test_a_layer_ships_what_was_trained(net, recipe):
 
 
 @pytest.mark.parametrize("recipe", rows(RECIPES, ["W4A4"]))
-@pytest.mark.parametrize("input_type", ["float32", "int8"])
-def test_an_encoder_of_text_ships_what_was_trained(recipe, input_type):
+def test_an_encoder_of_text_ships_what_was_trained(recipe):
     model = encoder()
     model.get_layer(index=1).embeddings.assign(keras.random.normal((50, 16), seed=0))
     draws = np.random.default_rng(0).integers(0, 50, (2, 64, 9)).astype(np.int32)
     quantized = quantize_model(model, RECIPES[recipe], draws[0])
-    fidelity = check_promise(quantized, draws[1], input_type=input_type)
+    fidelity = check_promise(quantized, draws[1])
     expected = np.argmax(model.predict(draws[1], verbose=0), axis=1)
     found = np.argmax(quantized.predict(draws[1], verbose=0), axis=1)
     assert np.mean(found == expected) > 0.8 and fidelity.num_samples == 64
 
 
+@pytest.mark.slow
 def test_an_encoder_of_text_is_exported_saved_and_trained(tmp_path):
     ids = np.random.default_rng(0).integers(0, 50, (32, 9)).astype(np.int32)
     quantized = quantize_model(encoder(), RECIPES["W4A4"], ids)
