@@ -274,6 +274,22 @@ def sequence_pooling(graph, x):
     return graph.choose(choices)(x)
 
 
+@step(2, 3, 4)
+def normalized(graph, x):
+    kind = graph.choose([layers.LayerNormalization, layers.RMSNormalization])
+    # A single channel is its own mean: nothing but rounding is left of it.
+    return kind()(x) if x.shape[-1] > 2 else None
+
+
+@step(3)
+def attention(graph, x):
+    other = graph.another(x, lambda shape: len(shape) == 3 and shape[-1] == x.shape[-1])
+    taken = x if other is None else other
+    if taken.shape[1] == 1:  # one token has nothing to choose from
+        return None
+    return layers.MultiHeadAttention(graph.below(1, 2), graph.below(1, 4))(x, taken)
+
+
 @step(2)
 def repeated(graph, x):
     return layers.RepeatVector(graph.below(1, 4))(x)
@@ -281,7 +297,7 @@ def repeated(graph, x):
 
 @step(2)
 def softmax(graph, x):
-    return layers.Softmax()(x) if graph.happens(0.3) else None
+    return layers.Softmax()(x) if x.shape[-1] > 1 and graph.happens(0.3) else None
 
 
 def draw_input(graph):
