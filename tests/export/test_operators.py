@@ -559,7 +559,7 @@ def test_every_operator_is_in_the_table():
     draw = bits.Draw(0)
     made |= {type(row(draw)).__name__ for row in bits.TABLE.values()}
     written = {name for name in operators.__all__ if getattr(getattr(operators, name), "code", "")}
-    assert made == written
+    assert made == written - {"Island"}  # float operators of a layer: tests/test_islands.py
 
 
 def test_sums_beyond_float32_are_added_in_float64():
