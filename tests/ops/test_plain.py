@@ -52,13 +52,33 @@ def test_the_gradient_is_that_of_the_convolution(padding, groups):
         padded = values
         if padding != "VALID":  # of 6 and 7 positions, with steps 2 and 1
             padded = tf.pad(values, [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=pad_value)
-        theirs = tf.nn.conv2d(padded, kernel, (2, 1), "VALID")
+        parts = zip(tf.split(padded, groups, -1), tf.split(kernel, groups, -1), strict=True)
+        theirs = tf.concat([tf.nn.conv2d(*part, (2, 1), "VALID") for part in parts], -1)
     np.testing.assert_array_equal(ours, theirs)
     upstream = tf.constant(random_integers(ours.shape, -3, 3, seed=2))
     for source in (values, kernel):
         np.testing.assert_array_equal(
             tape.gradient(ours, source, upstream), tape.gradient(theirs, source, upstream)
         )
+
+
+def test_the_gradient_with_a_dilation_is_that_of_a_spread_kernel():
+    values = tf.constant(random_integers((2, 7, 9, 2), -1, 1))
+    kernel = tf.constant(random_integers((3, 2, 2, 3), -1, 1, seed=1))
+    spread = np.zeros((5, 4, 2, 3), np.float32)
+    spread[::2, ::3] = kernel
+    with tf.GradientTape(persistent=True) as tape:
+        wide = tf.constant(spread)
+        tape.watch([values, kernel, wide])
+        ours = plain.convolve(values, kernel, dilation=(2, 3), padding="VALID")
+        theirs = tf.nn.conv2d(values, wide, 1, "VALID")
+    np.testing.assert_array_equal(ours, theirs)
+    upstream = tf.constant(random_integers(ours.shape, -3, 3, seed=2))
+    for gradient, expected in (
+        (tape.gradient(ours, values, upstream), tape.gradient(theirs, values, upstream)),
+        (tape.gradient(ours, kernel, upstream), tape.gradient(theirs, wide, upstream)[::2, ::3]),
+    ):
+        np.testing.assert_array_equal(gradient, expected)
 
 
 def test_the_gradient_of_the_transform_is_that_of_its_formula():

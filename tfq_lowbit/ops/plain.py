@@ -7,6 +7,8 @@ This is the definition that the compiled kernels are compared with: the formulas
 
 import tensorflow as tf
 
+from .valid_convolution import convolve_valid
+
 # Sums up to this size are exact in float32, in whatever order; larger ones need float64.
 FLOAT32_EXACT = 2**24
 LARGEST_CODE = 15  # of the four bit planes that kernels take at most
@@ -55,15 +57,8 @@ def convolve(
     _check_groups(values.shape[-1], kernel.shape, groups)
     values = pad(values, kernel_size, strides, dilation, padding, pad_value)
     dtype = _accumulator_type(kernel.shape[:-1].num_elements())
-    return _exactly(
-        tf.nn.conv2d(
-            tf.cast(values, dtype),
-            tf.cast(kernel, dtype),
-            strides=tuple(strides),
-            padding="VALID",
-            dilations=tuple(dilation),
-        )
-    )
+    options = tuple(strides), tuple(dilation), groups
+    return _exactly(convolve_valid(tf.cast(values, dtype), tf.cast(kernel, dtype), *options))
 
 
 def dense(values, kernel):
