@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from tfq_lowbit.export.fidelity import FloatAgreement, FloatFidelity
+from tfq_lowbit.export.float_conversion import MIN_RUNTIME, runtime_of
 from tfq_lowbit.export.lowering import named_outputs
 from tfq_lowbit.export.weight_matching import find_kernel
 from tfq_lowbit.export.writer import (
@@ -29,7 +30,6 @@ from tfq_lowbit.wrappers import QuantizeWrapper, channel_axes
 
 ACTIVATIONS = ("float", "dynamic")
 INPUT_NAME, OUTPUT_NAME = "input_{}", "output_{}"
-MIN_RUNTIME = "min_runtime_version"
 BITS = {"INT8": 8, "INT4": 4, "INT2": 2}
 
 
@@ -221,7 +221,7 @@ class _Rewriter:
         self.model = schema.ModelT.InitFromPackedBuf(content, 0)
         self.subgraph = self.model.subgraphs[0]
         self.graph, self.activations = graph, activations
-        self.runtimes = ["2.10.0", *filter(None, [self._metadata_text(MIN_RUNTIME)])]
+        self.runtimes = ["2.10.0", runtime_of(content)]
         self.codes = {}
 
     def write(self, kernels):
@@ -329,12 +329,6 @@ class _Rewriter:
             self.model.operatorCodes.append(code)
         return self.codes[name, version]
 
-    def _metadata_text(self, name):
-        for metadata in self.model.metadata or ():
-            if metadata.name == name.encode():
-                return bytes(self.model.buffers[metadata.buffer].data).rstrip(b"\0").decode()
-        return ""
-
     def _signature(self):
         """Order and name inputs and outputs as the Keras model does."""
         (made,) = self.model.signatureDefs
@@ -358,7 +352,7 @@ class _Rewriter:
     def _describe(self, runtime):
         """Say in the file how it was written."""
         self._signature()
-        kept = [each for each in self.model.metadata or () if each.name != MIN_RUNTIME.encode()]
+        kept = [each for each in self.model.metadata or () if each.name != MIN_RUNTIME]
         own = {
             MIN_RUNTIME: runtime.encode().ljust(RUNTIME_VERSION_BYTES, b"\0"),
             METADATA_NAME: json.dumps({"activations": self.activations}).encode(),

@@ -5,12 +5,13 @@ import keras
 from tfq_lowbit.model.activations import CLAMPS, activation_name, clamp_of
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate_graph
+from tfq_lowbit.model.copying import copied, copy_weights, named_config, quantizer_of_kernel
 from tfq_lowbit.model.graph import Edge, read_graph
 from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
 from tfq_lowbit.model.rules import Role
 from tfq_lowbit.model.weight_only import quantize_weights
-from tfq_lowbit.quantizers import input_quantizer, kernel_quantizer
+from tfq_lowbit.quantizers import input_quantizer
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
     FoldedBatchNormalization,
@@ -18,9 +19,7 @@ from tfq_lowbit.wrappers import (
     QuantizedAveragePooling2D,
     QuantizedResizing,
     QuantizeWrapper,
-    Shell,
     SnapToGrid,
-    channel_axes,
 )
 
 
@@ -142,7 +141,7 @@ class _Builder:
         def wrap(layer):
             return QuantizeWrapper(
                 _without_function(layer, node.name),
-                _kernel_quantizer(layer, settings),
+                quantizer_of_kernel(layer, settings),
                 return_accumulator_step=folds_next,
             )
 
@@ -158,7 +157,7 @@ class _Builder:
             node.layer,
             lambda layer: BinaryWrapper(
                 _without_function(layer, node.name),
-                _kernel_quantizer(layer, settings),
+                quantizer_of_kernel(layer, settings),
                 input_quantizer(settings.input_quantizer),
                 settings.pad_values,
             ),
@@ -180,7 +179,7 @@ class _Builder:
         edge = node.data_inputs[0]
         layer = self._copy(
             node.layer,
-            lambda layer: FoldedBatchNormalization.from_config(_config(layer, node.name)),
+            lambda layer: FoldedBatchNormalization.from_config(named_config(layer, node.name)),
         )
         if not self.placement.folds(node):
             context = {"input_grid": self.grids[edge]}
@@ -208,7 +207,7 @@ class _Builder:
             self.tensors[node.output] = snap(self.tensors[node.output], input_grid=grid)
 
     def _plain(self, node):
-        layer = self._copy(node.layer, lambda layer: _copied(layer, node.name))
+        layer = self._copy(node.layer, lambda layer: copied(layer, node.name))
         args, kwargs = keras.tree.map_structure(
             lambda leaf: self.tensors[leaf] if isinstance(leaf, Edge) else leaf,
             (node.args, node.kwargs),
@@ -228,46 +227,23 @@ class _Builder:
 
     def _copy_weights(self):
         for layer, copy in self.copies.values():
-            if isinstance(copy, (QuantizeWrapper, BinaryWrapper)):
-                copy.layer.set_weights(layer.get_weights())
-                copy.kernel_quantizer.initialize(copy.layer.kernel)
-            else:
-                copy.set_weights(layer.get_weights())
-
-
-def _copied(layer, name):
-    """Return a layer of the same config, its weights not set."""
-    if isinstance(layer, Shell):
-        return layer.copy(name)
-    return type(layer).from_config(_config(layer, name))
-
-
-def _config(layer, name):
-    """Return the config of a layer, named as its first call: in a nested model it has a prefix."""
-    return {**layer.get_config(), "name": name}
+            copy_weights(layer, copy)
 
 
 def _rounding_layer(layer, node):
     """Return the layer that averages, or mixes, codes as the integer kernel does."""
     if isinstance(layer, keras.layers.AveragePooling2D):
-        return QuantizedAveragePooling2D.from_config(_config(layer, node.name))
+        return QuantizedAveragePooling2D.from_config(named_config(layer, node.name))
     height, width = node.output.shape[1:3]
     return QuantizedResizing(height, width, name=node.name, dtype=layer.dtype_policy)
 
 
 def _without_function(layer, name):
     """Return a copy of a layer; an activation that is no clamp is a call of its own."""
-    config = _config(layer, name)
+    config = named_config(layer, name)
     if activation_name(layer) not in CLAMPS:
         config["activation"] = "linear"
     return type(layer).from_config(config)
-
-
-def _kernel_quantizer(layer, settings):
-    axis = channel_axes(layer) if settings.per_channel else None
-    return kernel_quantizer(
-        settings.weight_quantizer, settings.weight_bits, axis, settings.weight_init
-    )
 
 
 _BUILDERS = {

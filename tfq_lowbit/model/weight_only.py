@@ -2,10 +2,16 @@
 
 import keras
 
+from tfq_lowbit.model.copying import copied, copy_weights, quantizer_of_kernel
 from tfq_lowbit.model.decomposition import decompose_layers
-from tfq_lowbit.model.graph import Graph, is_edge
-from tfq_lowbit.quantizers import kernel_quantizer
-from tfq_lowbit.wrappers import QuantizeWrapper, channel_axes, find_family
+from tfq_lowbit.model.graph import Graph, find_ends, is_edge
+from tfq_lowbit.wrappers import (
+    BinaryWrapper,
+    QuantizeActivation,
+    QuantizeWrapper,
+    SnapToGrid,
+    find_family,
+)
 
 # Layers that hold several kernels, which are taken apart; what else consists of parts is no less
 # exact in float.
@@ -39,7 +45,7 @@ def quantize_weights(graph: Graph, recipe):
             f"Model {graph.name!r} has no layer with a kernel, so there are no weights to quantize."
         )
     recipe.check_overrides([name for node in kernels for name in (node.path, node.origin) if name])
-    ends = {id(node.layer) for node in (kernels[0], kernels[-1])}
+    ends = {id(node.layer) for node in find_ends(graph, kernels)}
     copies: dict[int, keras.layers.Layer] = {}
 
     def call(node, args, kwargs):
@@ -57,15 +63,18 @@ def quantize_weights(graph: Graph, recipe):
     model = keras.Model(inputs, keras.tree.pack_sequence_as(graph.outputs, flat), name=graph.name)
     for node in graph.nodes:
         if id(node.layer) in copies:
-            _copy_weights(node.layer, copies[id(node.layer)])
+            copy_weights(node.layer, copies[id(node.layer)])
     return model
 
 
 def is_weight_only(graph: Graph) -> bool:
     """Return whether some layers of a graph have quantized kernels, and nothing else has."""
     wrappers = [node.layer for node in graph.nodes if isinstance(node.layer, QuantizeWrapper)]
-    kinds = {type(node.layer).__name__ for node in graph.nodes}
-    others = {"QuantizeActivation", "BinaryWrapper", "SnapToGrid"} & kinds
+    others = [
+        node.layer
+        for node in graph.nodes
+        if isinstance(node.layer, BinaryWrapper | QuantizeActivation | SnapToGrid)
+    ]
     takes_grid = any(
         is_edge(leaf)
         for node in graph.nodes
@@ -77,25 +86,10 @@ def is_weight_only(graph: Graph) -> bool:
 
 
 def _copy(node, recipe, is_end):
-    layer = node.layer
-    copy = type(layer).from_config({**layer.get_config(), "name": node.name})
+    layer, copy = node.layer, copied(node.layer, node.name)
     if find_family(layer) is not None:
         is_dense = isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense)
         settings = recipe.settings(node.path, is_end, node.origin, is_dense)
-        axis = channel_axes(layer) if settings.per_channel else None
-        copy = QuantizeWrapper(
-            copy,
-            kernel_quantizer(
-                settings.weight_quantizer, settings.weight_bits, axis, settings.weight_init
-            ),
-        )
+        copy = QuantizeWrapper(copy, quantizer_of_kernel(layer, settings))
     copy.trainable = layer.trainable
     return copy
-
-
-def _copy_weights(layer, copy):
-    if isinstance(copy, QuantizeWrapper):
-        copy.layer.set_weights(layer.get_weights())
-        copy.kernel_quantizer.initialize(copy.layer.kernel)
-    else:
-        copy.set_weights(layer.get_weights())
