@@ -168,3 +168,13 @@ def test_the_step_gradient_is_summed_over_the_axes_that_share_a_step(shape):
     assert gradient.shape == shape
     # Float32 sums of 60 terms of size 4.
     np.testing.assert_allclose(gradient, expected, atol=2e-5)
+
+
+def test_short_float_ste_rounds_to_bfloat16_and_passes_the_gradient():
+    values = np.geomspace(1e-6, 1e6, VALUES.size).astype(np.float32)
+    outputs, (gradient,) = run(ste.short_float_ste, values)
+    expected = tf.cast(tf.cast(values, tf.bfloat16), tf.float32)
+    np.testing.assert_array_equal(outputs, np.clip(expected, 2.0**-14, 2.0**15))
+    np.testing.assert_array_equal(gradient, UPSTREAM)
+    compiled = tf.function(ste.short_float_ste, jit_compile=True)
+    np.testing.assert_array_equal(compiled(tf.constant(values)), outputs)

@@ -247,3 +247,25 @@ def test_a_recurrent_layer_stays_in_float_at_a_fixed_batch():
     x = draw(2, 5, 4)
     found = verify_weight_only(qmodel, content, x)
     assert found.relative_difference < MAX_RELATIVE["float"], str(found)
+
+
+MASKED = {
+    "attention": lambda x: layers.MultiHeadAttention(2, 8)(x, x),
+    "a mean": lambda x: layers.GlobalAveragePooling1D()(layers.Dense(8)(x)),
+    "a recurrent layer": lambda x: layers.LSTM(8, unroll=True)(layers.Dense(8)(x)),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_a_mask_reaches_the_layers_that_it_is_for(name, tmp_path):
+    rows = keras.Input((6,), dtype="int32")
+    table = layers.Embedding(50, 16, "normal", mask_zero=True, name="table")
+    model = keras.Model(rows, MASKED[name](table(rows)))
+    data = np.random.default_rng(0).integers(1, 50, (5, 6))
+    data[:, 4:] = 0
+    qmodel = tfq.quantize_model(model, tfq.Recipe.weight_only(8))
+    expected = model.predict(data, verbose=0)
+    difference = np.abs(qmodel.predict(data, verbose=0) - expected).max()
+    assert difference < 0.03 * np.abs(expected).max()
+    report = tfq.export_tflite(qmodel, tmp_path / "m.tflite", activations="float", verify_data=data)
+    assert report.fidelity.relative_difference <= MAX_RELATIVE["float"], str(report)

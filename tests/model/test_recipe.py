@@ -99,6 +99,7 @@ def test_settings_are_those_of_the_recipe():
         activation_init=None,
         input_quantizer=None,
         pad_values=1,
+        block_size=None,
     )
 
 

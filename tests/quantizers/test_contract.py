@@ -22,6 +22,7 @@ class Row(NamedTuple):
     tanh or a mean: XLA has its own tanh and its own order of summation).
     `has_free_step`: the step size is a variable, not computed from the values.
     `has_codes`: it encodes.
+    `batch`: the size of values that it is built for, None for any.
     """
 
     make: Callable
@@ -29,6 +30,7 @@ class Row(NamedTuple):
     has_xla_bits: bool = True
     has_free_step: bool = True
     has_codes: bool = True
+    batch: int | None = None
 
     def __call__(self, num_bits=None):
         return self.make(num_bits=num_bits or min(4, self.widths[-1]))
@@ -40,12 +42,13 @@ def row(
     has_xla_bits=True,
     has_free_step=True,
     has_codes=True,
+    batch=None,
     **options,
 ):
     def make(**given):
         return cls(**options, **given)
 
-    return Row(make, widths, has_xla_bits, has_free_step, has_codes)
+    return Row(make, widths, has_xla_bits, has_free_step, has_codes, batch)
 
 
 def binary(cls, has_xla_bits=True, **options):
@@ -66,6 +69,9 @@ TABLE = {
     "lsq, sign from data": row(LSQ, signed=None, is_activation=True, init="percentile"),
     "lsq per channel": row(LSQ, axis=-1, narrow_range=True),
     "lsq over two axes": row(LSQ, axis=(1, 2), narrow_range=True),
+    "lsq in blocks": row(
+        quantizers.BlockwiseLSQ, (2, 3, 4), has_free_step=False, batch=32, axis=-1
+    ),
     "lsq_plus": row(quantizers.LSQPlus),
     "pact unsigned": row(PACT, signed=False),
     "pact signed": row(PACT, signed=True),
@@ -209,11 +215,11 @@ def test_the_sign_of_zero_is_plus_one(name):
 def test_a_graph_with_unknown_batch_gives_the_bits_of_eager_mode(name):
     quantizer = calibrated(name)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *FEATURES))])
+    @tf.function(input_signature=[tf.TensorSpec((TABLE[name].batch, *FEATURES))])
     def run(values):
         return run_quantizer(name, quantizer, values)
 
-    for size in (7, 32):
+    for size in (7, 32) if TABLE[name].batch is None else (32,):
         values = draw(2, size=size)
         called, decoded, codes = run(values)
         np.testing.assert_array_equal(called, quantizer(values))
@@ -224,9 +230,9 @@ def test_a_graph_with_unknown_batch_gives_the_bits_of_eager_mode(name):
 @each
 def test_the_first_batch_and_gradients_work_in_a_graph_with_unknown_batch(name):
     quantizer = TABLE[name]()
-    quantizer.build((None, *FEATURES))
+    quantizer.build((TABLE[name].batch, *FEATURES))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *FEATURES))])
+    @tf.function(input_signature=[tf.TensorSpec((TABLE[name].batch, *FEATURES))])
     def run(values):
         with tf.GradientTape() as tape:
             tape.watch(values)
@@ -273,7 +279,9 @@ def test_the_config_survives_json(name):
 
 @each
 def test_a_keras_file_restores_outputs_and_state_exactly(name, tmp_path):
-    model = keras.Sequential([keras.Input(FEATURES), TABLE[name]()])
+    model = keras.Sequential(
+        [keras.Input(batch_shape=(TABLE[name].batch, *FEATURES)), TABLE[name]()]
+    )
     quantizer = model.layers[-1]
     assert quantizer.is_calibrated is not quantizer.needs_data
     quantizer.initialize(draw(0))
@@ -303,7 +311,7 @@ def test_half_precision_inputs_keep_their_type_and_are_computed_in_float32(name,
 @each
 def test_the_first_training_batch_initialises_and_the_second_does_not(name):
     quantizer = TABLE[name]()
-    quantizer.build((None, *FEATURES))
+    quantizer.build((TABLE[name].batch, *FEATURES))
     untouched = state(quantizer)
     quantizer(draw(0))
     quantizer(draw(0), training=False)

@@ -24,6 +24,11 @@ def weights(*shape, type="INT8", scales=(0.02,), zero_points=None, axis=0):
     return tensor(shape, type, grid, np.ones(shape), axis)
 
 
+def in_blocks(*shape, type="INT4", block=32):
+    """Returns a constant filter with scales by blocks, which nobody reads here."""
+    return weights(*shape, type=type) | dict(block=block)
+
+
 def bias(size, scale=0.001):
     return tensor((size,), "INT32", (scale, 0), np.zeros(size))
 
@@ -73,6 +78,12 @@ def _add(model, graph, index, given):
         written.quantization.scale = scales.astype(np.float32)
         written.quantization.zeroPoint = zero_points.astype(np.int64)
         written.quantization.quantizedDimension = given["axis"]
+    if given.get("block"):
+        details = schema.BlockwiseQuantizationT()
+        details.blockSize, details.scales, details.zeroPoints = given["block"], 0, -1
+        written.quantization = schema.QuantizationParametersT()
+        written.quantization.detailsType = schema.QuantizationDetails.BlockwiseQuantization
+        written.quantization.details = details
     if given["values"] is not None:
         buffer = schema.BufferT()
         values = np.asarray(given["values"]).astype(STORED.get(given["type"], np.int8))

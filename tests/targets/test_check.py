@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfq_lowbit as tfq
-from tests.targets.files import bias, integers, one_operator, tensor, weights
+from tests.targets.files import bias, in_blocks, integers, one_operator, tensor, weights
 from tfq_lowbit.targets import TARGETS, check
 
 IMAGE, OTHER = (1, 8, 8, 4), (0.1, 0)
@@ -90,6 +90,17 @@ def transposed(stride, type="INT8"):
 def matmul(scales):
     inputs = [tensor((1, 4, 8)), weights(1, 8, 6, scales=scales, axis=2)]
     return one_operator("BATCH_MATMUL", inputs, [tensor((1, 4, 6))], ("BatchMatMulOptions", {}), 3)
+
+
+def real_dense(filters):
+    inputs, output = [tensor((3, 8), "FLOAT32", None), filters], tensor((3, 6), "FLOAT32", None)
+    return one_operator("FULLY_CONNECTED", inputs, [output], ("FullyConnectedOptions", {}), 14)
+
+
+def lookup(table):
+    inputs = [tensor((3,), "INT32", None), table]
+    output = tensor((3, table["shape"][1]), "FLOAT32", None)
+    return one_operator("EMBEDDING_LOOKUP", inputs, [output], None, 4)
 
 
 SIX = (0.02,) * 5 + (0.03,)
@@ -190,6 +201,22 @@ BROKEN = {
     ),
     ("tflm", "one scale for each operand"): (matmul(SIX), matmul((0.02,))),
     ("tflm", "left free"): (conv(source=tensor(IMAGE, free=True)), conv()),
+    ("litert", "Weights in blocks are INT4"): (
+        real_dense(in_blocks(6, 64, type="INT2")),
+        real_dense(in_blocks(6, 64)),
+    ),
+    ("litert", "Weights in blocks are INT4 for FULLY_CONNECTED"): (
+        one_operator("DEQUANTIZE", [in_blocks(6, 64)], [tensor((6, 64), "FLOAT32", None)], None, 6),
+        lookup(in_blocks(6, 64, type="INT2")),
+    ),
+    ("litert", "whole bytes"): (
+        lookup(weights(6, 7, type="INT4")),
+        lookup(weights(6, 8, type="INT4")),
+    ),
+    ("litert", "XNNPACK takes blocks"): (
+        real_dense(in_blocks(6, 64, block=16)),
+        real_dense(in_blocks(6, 64)),
+    ),
     ("litert", "type that the kernel computes"): (
         conv(weights(6, 1, 1, 4, type="INT2")),
         conv(weights(6, 1, 1, 4, type="INT4")),

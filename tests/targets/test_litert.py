@@ -5,6 +5,7 @@ import pytest
 from tfq_lowbit.targets import TARGETS, litert
 
 LIMITS = {bits: 2 ** (bits - 1) - 1 for bits in range(2, 9)}
+VARIANTS = ("", "one scale", "blocks")
 DENSE, CONV, DEPTHWISE = "FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"
 
 # Operator, width of narrow codes, inputs of each output, preference: stored type.
@@ -48,6 +49,19 @@ def test_every_container_has_a_version_of_its_operator():
                     version, runtime = target.find_version(operator, container)
                     assert version > 0
                     assert all(part.isdigit() for part in runtime.split("."))
+
+
+def test_every_operator_with_float_activations_has_a_version_that_some_runtime_has():
+    kinds = {operator for operator, _, _ in litert.FLOAT_VERSIONS}
+    assert {DENSE, CONV, DEPTHWISE, "DEQUANTIZE", "EMBEDDING_LOOKUP"} <= kinds
+    for operator, weights, variant in litert.FLOAT_VERSIONS:
+        version, runtime = litert.find_version(operator, weights, variant, litert.FLOAT_VERSIONS)
+        assert version > 0 and runtime.count(".") == 2
+        assert weights in (*litert.CODE_RANGES, "FLOAT16", "") and variant in VARIANTS
+    # What unpacks weights for operators that cannot take them.
+    for container in litert.CODE_RANGES:
+        for variant in ("", "one scale"):
+            assert ("DEQUANTIZE", container, variant) in litert.FLOAT_VERSIONS
 
 
 def test_fast_containers_are_containers():

@@ -189,7 +189,7 @@ def _export_weight_only(model, path, activations, verify_data):
             each.num_bits,
             each.stored_as,
             each.num_bytes,
-            "input quantized in each call" if each.is_dynamic else "computes in float",
+            each.note,
         )
         for each in kernels
     ]

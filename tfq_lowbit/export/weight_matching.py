@@ -1,4 +1,4 @@
-"""Find the kernels of a model in a float file that the stock converter wrote."""
+"""Find the weights of a model in a float file that the stock converter wrote."""
 
 from typing import NamedTuple
 
@@ -8,13 +8,33 @@ import numpy as np
 TOLERANCE = 4e-6
 
 
-class FoundKernel(NamedTuple):
+class TrainedWeights(NamedTuple):
+    """The quantized weights of a layer, as a matrix.
+
+    Attributes:
+        num_bits: width that they were trained at.
+        codes: integers of shape (inputs, channels), the order of the inputs as in the file.
+        step_sizes: float32 of shape (blocks, channels), one block where inputs share a step size.
+    """
+
+    num_bits: int
+    codes: np.ndarray
+    step_sizes: np.ndarray
+
+    @property
+    def block_size(self):
+        """Number of inputs that share a step size, None for all of a channel."""
+        count = len(self.step_sizes)
+        return None if count == 1 else len(self.codes) // count
+
+
+class FoundWeights(NamedTuple):
     """A constant of the file that holds codes times scales.
 
     Attributes:
         tensor: its index in the first subgraph.
         codes: int8, in the shape of the tensor.
-        scales: float32, positive, one a channel.
+        scales: float32, positive, of shape (channels, blocks).
         axis: the channel axis of the tensor.
     """
 
@@ -24,34 +44,38 @@ class FoundKernel(NamedTuple):
     axis: int
 
 
-def find_kernel(constants, codes) -> FoundKernel | None:
-    """Find the constant that is, channel by channel, a multiple of some codes.
+def find_weights(constants, weights: TrainedWeights) -> FoundWeights | None:
+    """Find the constant that is, block by block of each channel, a multiple of some codes.
 
     A negative multiple (a negative factor of a batch normalization) turns the codes' signs.
 
     Args:
         constants: dict from tensor index to a float32 array.
-        codes: integers of shape (inputs, channels), the order of the inputs as in the file.
+        weights: what to look for.
 
     Returns:
         The first that fits, None where none does.
     """
-    codes = np.asarray(codes, np.int64)
+    blocks, channels = weights.step_sizes.shape
+    codes = np.asarray(weights.codes, np.int64).T.reshape(channels * blocks, -1)
+    steps = weights.step_sizes.T.reshape(-1, 1)
+    trained = codes.astype(np.float32) * steps
     for tensor, values in constants.items():
         if values.size != codes.size or values.ndim < 2:
             continue
         for axis in (0, values.ndim - 1):
-            if values.shape[axis] != codes.shape[1]:
+            if values.shape[axis] != channels:
                 continue
-            rows = np.moveaxis(values, axis, 0).reshape(codes.shape[1], -1)
-            multiples = _multiples(rows, codes.T)
+            rows = np.moveaxis(values, axis, 0).reshape(codes.shape)
+            is_same = np.array_equal(rows, trained)
+            multiples = steps[:, 0] if is_same else _multiples(rows, codes)
             if multiples is not None:
                 # A batch normalization that multiplies with 0 leaves no codes.
-                turned = (codes.T * np.sign(multiples)[:, None]).astype(np.int8)
+                turned = (codes * np.sign(multiples).astype(np.int64)[:, None]).astype(np.int8)
                 scales = np.where(multiples == 0, 1.0, np.abs(multiples)).astype(np.float32)
                 moved = np.moveaxis(values, axis, 0).shape
                 in_place = np.moveaxis(turned.reshape(moved), 0, axis)
-                return FoundKernel(tensor, in_place, scales, axis)
+                return FoundWeights(tensor, in_place, scales.reshape(channels, blocks), axis)
     return None
 
 

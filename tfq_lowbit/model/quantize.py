@@ -5,7 +5,7 @@ import keras
 from tfq_lowbit.model.activations import CLAMPS, activation_name, clamp_of
 from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate_graph
-from tfq_lowbit.model.copying import copied, copy_weights, named_config, quantizer_of_kernel
+from tfq_lowbit.model.copying import copied, copy_weights, named_config, quantizer_of_weights
 from tfq_lowbit.model.graph import Edge, read_graph
 from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
@@ -141,7 +141,7 @@ class _Builder:
         def wrap(layer):
             return QuantizeWrapper(
                 _without_function(layer, node.name),
-                quantizer_of_kernel(layer, settings),
+                quantizer_of_weights(layer, settings),
                 return_accumulator_step=folds_next,
             )
 
@@ -157,7 +157,7 @@ class _Builder:
             node.layer,
             lambda layer: BinaryWrapper(
                 _without_function(layer, node.name),
-                quantizer_of_kernel(layer, settings),
+                quantizer_of_weights(layer, settings),
                 input_quantizer(settings.input_quantizer),
                 settings.pad_values,
             ),

@@ -5,54 +5,14 @@ import json
 import re
 from collections.abc import Iterable
 
-from tfq_lowbit.calibration import get_rule
-from tfq_lowbit.quantizers import (
-    ACTIVATION_SCHEMES,
-    INPUT_SCHEMES,
-    KERNEL_SCHEMES,
-    binary_scheme,
-    check_num_bits,
-    check_weight_bits,
+from tfq_lowbit.model.layer_settings import SETTINGS, LayerSettings
+from tfq_lowbit.model.recipe_checks import (
+    check_blocks,
+    check_weight_only,
+    checked_override,
+    checked_settings,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class LayerSettings:
-    """What a recipe says of one layer.
-
-    Attributes:
-        weight_bits: width of the kernel.
-        activation_bits: width of the tensors that enter the layer, None for float. A tensor with
-            several consumers takes the widest.
-        weight_quantizer: scheme of the kernel, a name in `KERNEL_SCHEMES`.
-        activation_quantizer: scheme of the tensors that enter the layer.
-        per_channel: one step size for each output channel of the kernel.
-        weight_init: rule for the kernel's first step size, None for the scheme's own.
-        activation_init: rule for the activations' first step size, None for the scheme's own.
-        input_quantizer: what binarizes the input right before a kernel of one bit, a name in
-            `INPUT_SCHEMES`; None for an ordinary layer, also where its kernel has one bit.
-        pad_values: what a binary convolution pads with, 1 or 0.
-    """
-
-    weight_bits: int
-    activation_bits: int | None
-    weight_quantizer: str
-    activation_quantizer: str
-    per_channel: bool
-    weight_init: str | None
-    activation_init: str | None
-    input_quantizer: str | None
-    pad_values: int
-
-    @property
-    def is_binary(self):
-        """Whether a layer that can be binarized is to run on signs."""
-        return self.weight_bits == 1 and self.input_quantizer is not None
-
-
-SETTINGS = tuple(field.name for field in dataclasses.fields(LayerSettings))
-MAY_BE_NONE = {"first_last_bits", "activation_bits"}
-WIDTHS = {"weight_bits", "activation_bits", "first_last_bits", "input_bits", "output_bits"}
+from tfq_lowbit.quantizers import binary_scheme
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +42,9 @@ class Recipe:
             trained.
         output_bits: width of the model's outputs and of what enters a softmax or another function
             that is more than a clamp (sigmoid, SiLU, leaky ReLU).
+        block_size: without `activation_bits` alone: a step size for every so many inputs of each
+            channel, a multiple of 32. It applies to dense layers and embeddings whose weights have
+            at most four bits and whose inputs are whole blocks; others have one for each channel.
         overrides: pairs of a regular expression and the settings it changes; later ones win.
 
     Raises:
@@ -106,15 +69,17 @@ class Recipe:
     pad_values: int = 1
     input_bits: int = 8
     output_bits: int = 8
+    block_size: int | None = None
     overrides: tuple = ()
 
     def __post_init__(self):
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         weights = {name: values[name] for name in ("weight_bits", "weight_quantizer")}
-        values = _checked(values, weights)
-        values["overrides"] = tuple(_checked_override(each, weights) for each in self.overrides)
+        values = checked_settings(values, weights)
+        values["overrides"] = tuple(checked_override(each, weights) for each in self.overrides)
         if self.activation_bits is None:
-            _check_weight_only(values)
+            check_weight_only(values)
+        check_blocks(values)
         for name, value in values.items():
             object.__setattr__(self, name, value)  # the one way in a frozen dataclass
 
@@ -174,12 +139,20 @@ class Recipe:
         return cls._make(1, activation_bits, first_last_bits, row.weight_quantizer, "lsq", settings)
 
     @classmethod
-    def weight_only(cls, weight_bits=8, first_last_bits=None, **settings):
+    def weight_only(cls, weight_bits=8, first_last_bits=None, block_size=None, **settings):
         """Quantized weights, float activations: LSQ weights, calibrated without data.
 
+        Kernels are quantized, and the tables of embeddings, whose rows are their channels.
         `export_tflite` then writes a float file with packed weights (`activations="float"` or
         `"dynamic"`).
+
+        Args:
+            weight_bits: see `Recipe`.
+            first_last_bits: see `Recipe`.
+            block_size: see `Recipe`; `Recipe.weight_only(4, block_size=32)`.
+            settings: further attributes.
         """
+        settings["block_size"] = block_size
         return cls._make(weight_bits, None, first_last_bits, "lsq", "lsq", settings)
 
     @property
@@ -220,6 +193,14 @@ class Recipe:
             if re.fullmatch(pattern, path) or (origin and re.fullmatch(pattern, origin)):
                 settings.update(changes)
         return LayerSettings(**settings)
+
+    def overrides_setting(self, setting, path, origin="") -> bool:
+        """Return whether an override that matches a layer changes `setting`."""
+        return any(
+            setting in changes
+            and (re.fullmatch(pattern, path) or (origin and re.fullmatch(pattern, origin)))
+            for pattern, changes in self.overrides
+        )
 
     def check_overrides(self, paths: Iterable[str]):
         """Raise a ValueError if an override matches none of `paths`."""
@@ -282,87 +263,3 @@ class Recipe:
                 **settings,
             }
         )
-
-
-def _check_weight_only(values):
-    """Raise a ValueError where a recipe without `activation_bits` speaks of activations."""
-    if values["input_quantizer"] is not None:
-        raise ValueError(
-            "Setting `activation_bits` must be a width for binary layers: they take signs. "
-            f"Received: activation_bits=None, input_quantizer={values['input_quantizer']!r}"
-        )
-    for pattern, settings in values["overrides"]:
-        if "activation_bits" in settings or "input_quantizer" in settings:
-            raise ValueError(
-                "A recipe with activation_bits=None leaves all activations in float. Received: "
-                f"an override of {pattern!r} with {settings!r}"
-            )
-
-
-def _checked_override(override, weights):
-    """Return the pair of an expression and its settings, checked."""
-    try:
-        pattern, settings = override
-        settings = dict(settings)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "Setting `overrides` must hold pairs of a regular expression and a dict of settings. "
-            f"Received: {override!r}"
-        ) from error
-    try:
-        if not isinstance(pattern, str):
-            raise TypeError("it is no string")
-        re.compile(pattern)
-    except (re.error, TypeError) as error:
-        raise ValueError(
-            f"Argument `pattern` must be a regular expression ({error}). "
-            f"Received: pattern={pattern!r}"
-        ) from error
-    if settings.get("activation_bits", 0) is None:
-        raise ValueError(
-            "Setting `activation_bits` can be None for a whole recipe only (Recipe.weight_only). "
-            f"Received: an override of {pattern!r} with activation_bits=None"
-        )
-    unknown = sorted(set(settings) - set(SETTINGS))
-    if unknown or not settings:
-        raise ValueError(
-            f"An override takes the settings {', '.join(SETTINGS)}. "
-            f"Received: {', '.join(unknown) or 'none'}"
-        )
-    return pattern, _checked(settings, weights)
-
-
-def _checked(values, weights):
-    """Return `values` with widths as plain integers, so that they save as JSON.
-
-    Args:
-        values: of a recipe or an override.
-        weights: `weight_bits` and `weight_quantizer` where `values` do not say.
-    """
-    values = dict(values)
-    for name in (WIDTHS - {"weight_bits"}) & values.keys():
-        if name not in MAY_BE_NONE or values[name] is not None:
-            values[name] = check_num_bits(values[name], name)
-    schemes: dict[str, dict] = {
-        "weight_quantizer": KERNEL_SCHEMES,
-        "activation_quantizer": ACTIVATION_SCHEMES,
-        "input_quantizer": {None: None, **INPUT_SCHEMES},
-    }
-    for name, table in schemes.items():
-        if name in values and values[name] not in table:
-            names = ", ".join(repr(key) for key in sorted(table, key=str))
-            raise ValueError(f"Setting `{name}` must be one of {names}. Received: {values[name]!r}")
-    if {"weight_bits", "weight_quantizer"} & values.keys():
-        both = {**weights, **values}
-        num_bits = check_weight_bits(both["weight_bits"], both["weight_quantizer"])
-        if "weight_bits" in values:
-            values["weight_bits"] = num_bits
-    if values.get("pad_values", 1) not in (0, 1):
-        raise ValueError(f"Setting `pad_values` must be 0 or 1. Received: {values['pad_values']!r}")
-    for name in ("weight_init", "activation_init"):
-        if values.get(name) is not None:
-            get_rule(values[name])
-    for name in ("per_channel", "per_channel_dense"):
-        if not isinstance(values.get(name, True), bool):
-            raise ValueError(f"Setting `{name}` must be True or False. Received: {values[name]!r}")
-    return values

@@ -10,13 +10,14 @@ from tfq_lowbit.wrappers import (
     BinaryWrapper,
     FloatIsland,
     QuantizeActivation,
+    QuantizeEmbedding,
     QuantizeWrapper,
     channel_shape,
 )
 
 FLOAT_BYTES = 4
 BIAS_BYTES = 4
-SCALE_BYTES = 4
+SCALE_BYTES, BLOCK_SCALE_BYTES = 4, 2
 # Of an embedding: its table, and the numbers of the rows that enter it.
 TABLE_BITS, INDEX_BITS = 8, 32
 HEADER = ("layer", "class", "output", "weights", "input", "parameters", "bytes", "MACs")
@@ -34,8 +35,10 @@ class LayerSummary:
         input_bits: width of the input, None where no quantizer is before the layer.
         num_parameters: kernel and bias.
         num_bytes: kernel at its width (a binary one packed by output channel), int32 biases and
-            one float32 scale a channel; another where binary weights have an offset.
+            one float32 scale a channel (another where binary weights have an offset), or one
+            float16 scale a block.
         macs: multiplications for one sample.
+        block_size: number of inputs that share a scale, None for all of a channel.
     """
 
     name: str
@@ -46,6 +49,7 @@ class LayerSummary:
     num_parameters: int
     num_bytes: int
     macs: int
+    block_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class Summary:
                     layer.name,
                     layer.layer_class,
                     "x".join(str(size) for size in layer.output_shape[1:]),
-                    _width(layer.weight_bits),
+                    _width(layer.weight_bits)
+                    + (f" in {layer.block_size}s" if layer.block_size else ""),
                     _width(layer.input_bits),
                     f"{layer.num_parameters:,}",
                     f"{layer.num_bytes:,}",
@@ -123,6 +128,8 @@ def summary(model) -> Summary:
     for node in graph.nodes:
         if isinstance(node.layer, keras.layers.Embedding):
             row = _embedding_summary(node)
+        elif isinstance(node.layer, QuantizeEmbedding):
+            row = _table_summary(node)
         elif isinstance(node.layer, (QuantizeWrapper, BinaryWrapper)):
             row = _layer_summary(graph, node)
         else:
@@ -157,6 +164,24 @@ def _embedding_summary(node):
     )
 
 
+def _table_summary(node):
+    """Return the row of a quantized table."""
+    quantizer, shape = node.layer.kernel_quantizer, node.layer.latent_weights.shape
+    size, block_size = math.prod(shape), getattr(quantizer, "block_size", None)
+    rows = shape[0] if quantizer.axis is not None else 1
+    return LayerSummary(
+        node.name,
+        type(node.layer.layer).__name__,
+        node.output.shape,
+        quantizer.num_bits,
+        INDEX_BITS,
+        size,
+        -(-size * quantizer.num_bits // 8) + _scale_bytes(node.layer, rows, size),
+        0,
+        block_size,
+    )
+
+
 def _layer_summary(graph, node):
     wrapper, layer = node.layer, node.layer.layer
     kernel, channels = layer.kernel.shape, math.prod(channel_shape(layer))
@@ -173,9 +198,10 @@ def _layer_summary(graph, node):
         bits,
         _input_bits(graph, node),
         size + biases,
-        _kernel_bytes(wrapper) + (BIAS_BYTES + _scale_bytes(wrapper)) * channels,
+        _kernel_bytes(wrapper) + BIAS_BYTES * channels + _scale_bytes(wrapper, channels, size),
         # Each kernel value meets each position once, of the input where it spreads that.
         size * positions,
+        getattr(wrapper.kernel_quantizer, "block_size", None),
     )
 
 
@@ -186,8 +212,12 @@ def _kernel_bytes(wrapper):
     return -(-math.prod(kernel) * bits // 8)
 
 
-def _scale_bytes(wrapper):
-    return SCALE_BYTES * (2 if getattr(wrapper.kernel_quantizer, "has_offset", False) else 1)
+def _scale_bytes(wrapper, channels, size):
+    quantizer = wrapper.kernel_quantizer
+    block_size = getattr(quantizer, "block_size", None)
+    if block_size is not None:
+        return BLOCK_SCALE_BYTES * (size // block_size)
+    return SCALE_BYTES * channels * (2 if getattr(quantizer, "has_offset", False) else 1)
 
 
 def _input_bits(graph, node):

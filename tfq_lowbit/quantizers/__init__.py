@@ -5,6 +5,7 @@ from tfq_lowbit.quantizers.affine import UniformAffine
 from tfq_lowbit.quantizers.approx_sign import ApproxSign
 from tfq_lowbit.quantizers.base import MAX_BITS, Encoded, Quantizer, check_num_bits
 from tfq_lowbit.quantizers.binary import BinaryQuantizer, SignFunction
+from tfq_lowbit.quantizers.blockwise import MAX_BLOCK_BITS, BlockwiseLSQ, check_block_size
 from tfq_lowbit.quantizers.dorefa import DoReFaActivations, DoReFaWeights
 from tfq_lowbit.quantizers.ir_net import IRNet, IRNetSign
 from tfq_lowbit.quantizers.lsq import LSQ
@@ -14,6 +15,7 @@ from tfq_lowbit.quantizers.r_sign import RSign
 from tfq_lowbit.quantizers.schemes import (
     ACTIVATION_SCHEMES,
     BINARY_SCHEMES,
+    BLOCK_SCHEMES,
     INPUT_SCHEMES,
     KERNEL_SCHEMES,
     activation_quantizer,
@@ -31,10 +33,12 @@ from tfq_lowbit.quantizers.xnor import XNOR
 __all__ = [
     "ACTIVATION_SCHEMES",
     "BINARY_SCHEMES",
+    "BLOCK_SCHEMES",
     "INPUT_SCHEMES",
     "KERNEL_SCHEMES",
     "LSQ",
     "MAX_BITS",
+    "MAX_BLOCK_BITS",
     "PACT",
     "TTQ",
     "TWN",
@@ -43,6 +47,7 @@ __all__ = [
     "AdaBinSign",
     "ApproxSign",
     "BinaryQuantizer",
+    "BlockwiseLSQ",
     "DoReFaActivations",
     "DoReFaWeights",
     "Encoded",
@@ -57,6 +62,7 @@ __all__ = [
     "UniformAffine",
     "activation_quantizer",
     "binary_scheme",
+    "check_block_size",
     "check_num_bits",
     "check_weight_bits",
     "input_quantizer",

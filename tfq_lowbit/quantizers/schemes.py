@@ -6,6 +6,7 @@ from tfq_lowbit.quantizers.ada_bin import AdaBin, AdaBinSign
 from tfq_lowbit.quantizers.affine import UniformAffine
 from tfq_lowbit.quantizers.approx_sign import ApproxSign
 from tfq_lowbit.quantizers.base import MAX_BITS, MIN_BITS, check_num_bits
+from tfq_lowbit.quantizers.blockwise import BlockwiseLSQ
 from tfq_lowbit.quantizers.dorefa import DoReFaActivations, DoReFaWeights
 from tfq_lowbit.quantizers.ir_net import IRNet, IRNetSign
 from tfq_lowbit.quantizers.lsq import LSQ
@@ -54,6 +55,9 @@ KERNEL_SCHEMES = {
     "ada_bin": Scheme(AdaBin, "lsq", per_channel=True, num_bits=1),
 }
 
+# With a step size for every block of inputs, by the name of the scheme with one for each channel.
+BLOCK_SCHEMES = {"lsq": Scheme(BlockwiseLSQ, "mse", per_channel=True)}
+
 ACTIVATION_SCHEMES = {
     "lsq": Scheme(LSQ, "mse", options={"is_activation": True}),
     "lsq_plus": Scheme(LSQPlus, "mse"),
@@ -100,7 +104,7 @@ BINARY_SCHEMES = {
 }
 
 
-def kernel_quantizer(scheme, num_bits, axis=None, init=None):
+def kernel_quantizer(scheme, num_bits, axis=None, init=None, block_size=None):
     """Build the weight quantizer of a scheme.
 
     Args:
@@ -109,6 +113,7 @@ def kernel_quantizer(scheme, num_bits, axis=None, init=None):
             takes LSQ at others, so that a first and last layer at eight bits stay possible.
         axis: the channel axis, None for one step size a tensor.
         init: initialisation rule, None for the scheme's own.
+        block_size: number of inputs that share a step size, None for all of a channel.
 
     Returns:
         A `Quantizer` with narrow range.
@@ -120,12 +125,16 @@ def kernel_quantizer(scheme, num_bits, axis=None, init=None):
     num_bits = check_weight_bits(num_bits, scheme)
     if row.num_bits is not None and num_bits != row.num_bits:
         row = KERNEL_SCHEMES["lsq"]
+    options = row.options
+    if block_size is not None:
+        row = _row(BLOCK_SCHEMES, scheme, "weight_quantizer")
+        options = {**row.options, "block_size": block_size}
     return row.quantizer(
         num_bits=num_bits,
         narrow_range=True,
         axis=axis if row.per_channel else None,
         init=init or row.init,
-        **row.options,
+        **options,
     )
 
 

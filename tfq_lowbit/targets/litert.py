@@ -52,9 +52,11 @@ MUL_RATIOS = (2.0**-16, 2.0**8)
 class Version(NamedTuple):
     """Version of an operator and the first runtime that runs it right.
 
-    Runtimes are TensorFlow releases, of which the first after 2.20 is LiteRT 2.1. They are later
-    than the stock tables say where the kernel came later, or was wrong before: fully connected with
-    one scale a channel is silently wrong up to 2.9 in int8 and refused up to 2.18 in int4.
+    Runtimes are TensorFlow releases, of which the first after 2.20 is LiteRT 2.1 (2.1.4 for INT2).
+    They are later than the stock tables say where the kernel came later, was wrong before, or
+    rounded twice: measured with TensorFlow 2.12 to 2.21, tflite-runtime 2.7 to 2.14 and LiteRT 1.0
+    to 2.3 on x86_64. Fully connected with one scale a channel is silently wrong up to 2.9 in int8;
+    in int4 it is refused up to 2.18 and a step off in 2.19.
     """
 
     version: int
@@ -72,7 +74,7 @@ VERSIONS = {
     ("CAST", "", ""): Version(1, "2.3.0"),
     ("CONCATENATION", "", ""): Version(2, "1.14.0"),
     ("CONV_2D", "INT8", ""): Version(3, "1.14.0"),
-    ("CONV_2D", "INT8", "grouped"): Version(6, "2.9.0"),
+    ("CONV_2D", "INT8", "grouped"): Version(6, "2.12.0"),  # not delegated before
     ("CONV_2D", "INT4", ""): Version(7, "2.11.0"),
     ("CONV_2D", "INT4", "grouped"): Version(7, "2.11.0"),
     ("DEPTHWISE_CONV_2D", "INT8", ""): Version(3, "1.14.0"),
@@ -83,14 +85,14 @@ VERSIONS = {
     ("FULLY_CONNECTED", "INT8", "keep_num_dims"): Version(5, "2.10.0"),
     ("FULLY_CONNECTED", "INT8", "one scale"): Version(4, "1.14.0"),
     ("FULLY_CONNECTED", "INT8", "one scale, keep_num_dims"): Version(5, "2.0.0"),
-    ("FULLY_CONNECTED", "INT4", ""): Version(10, "2.19.0"),
-    ("FULLY_CONNECTED", "INT4", "keep_num_dims"): Version(10, "2.19.0"),
-    ("FULLY_CONNECTED", "INT4", "one scale"): Version(10, "2.19.0"),
-    ("FULLY_CONNECTED", "INT4", "one scale, keep_num_dims"): Version(10, "2.19.0"),
+    ("FULLY_CONNECTED", "INT4", ""): Version(10, "2.20.0"),
+    ("FULLY_CONNECTED", "INT4", "keep_num_dims"): Version(10, "2.20.0"),
+    ("FULLY_CONNECTED", "INT4", "one scale"): Version(10, "2.20.0"),
+    ("FULLY_CONNECTED", "INT4", "one scale, keep_num_dims"): Version(10, "2.20.0"),
     ("FULLY_CONNECTED", "INT2", ""): Version(14, "2.21.0"),
     ("FULLY_CONNECTED", "INT2", "keep_num_dims"): Version(14, "2.21.0"),
     ("GATHER", "", ""): Version(2, "1.14.0"),
-    ("GELU", "", ""): Version(2, "2.15.0"),
+    ("GELU", "", ""): Version(2, "2.10.0"),
     ("LOGISTIC", "", ""): Version(2, "1.14.0"),
     ("MAXIMUM", "", ""): Version(2, "1.14.0"),
     ("MAX_POOL_2D", "", ""): Version(2, "1.14.0"),
@@ -101,7 +103,7 @@ VERSIONS = {
     ("PAD", "", ""): Version(2, "1.14.0"),
     ("QUANTIZE", "", ""): Version(1, "1.14.0"),
     ("RESHAPE", "", ""): Version(1, "1.5.0"),
-    ("RESIZE_BILINEAR", "", ""): Version(3, "2.10.0"),
+    ("RESIZE_BILINEAR", "", ""): Version(3, "2.12.0"),  # half-pixel centers: not delegated before
     ("RESIZE_NEAREST_NEIGHBOR", "", ""): Version(3, "2.3.0"),
     ("SLICE", "", ""): Version(2, "1.14.0"),
     ("SOFTMAX", "", ""): Version(2, "1.14.0"),
@@ -109,9 +111,10 @@ VERSIONS = {
     ("SUB", "", ""): Version(3, "2.3.0"),
     ("TANH", "", ""): Version(2, "1.14.0"),
     ("TRANSPOSE", "", ""): Version(2, "1.14.0"),
-    # Delegated with one scale a channel; a builtin kernel rounds twice and keeps the batch.
-    ("TRANSPOSE_CONV", "INT8", ""): Version(3, "2.16.0"),
-    ("TRANSPOSE_CONV", "INT8", "activation"): Version(4, "2.16.0"),
+    # Delegated with one scale a channel; a builtin kernel rounds twice and keeps the batch:
+    # silently wrong up to 2.15, refused in 2.16 and 2.17.
+    ("TRANSPOSE_CONV", "INT8", ""): Version(3, "2.18.0"),
+    ("TRANSPOSE_CONV", "INT8", "activation"): Version(4, "2.18.0"),
     # Custom operators: their own version, and the oldest runtime that the delegate is tested in.
     ("TfqBconv2d", "UINT8", ""): Version(1, "2.21.0"),
     ("TfqBdense", "UINT8", ""): Version(1, "2.21.0"),
@@ -120,9 +123,41 @@ VERSIONS = {
     ("TfqPrelu", "", ""): Version(1, "2.21.0"),
 }
 
+# Of operators with float activations, by the type of their weights and "" for a scale a channel,
+# "one scale" or "blocks". Those with weights quantize their input on the way, but for the tables
+# of EMBEDDING_LOOKUP and what DEQUANTIZE unpacks. No row: the kernel is missing, or wrong. Versions
+# are such that runtimes which compute it wrongly refuse it (blocks crash 2.18 and 2.19), where
+# there is such a version.
+FLOAT_VERSIONS = {
+    ("CONV_2D", "INT8", ""): Version(5, "2.7.0"),
+    ("CONV_2D", "INT4", ""): Version(8, "2.19.0"),  # silently wrong in 2.15 to 2.18
+    ("DEPTHWISE_CONV_2D", "INT8", ""): Version(6, "2.7.0"),
+    ("DEQUANTIZE", "INT8", ""): Version(5, "2.7.0"),
+    ("DEQUANTIZE", "INT8", "one scale"): Version(2, "1.14.0"),
+    ("DEQUANTIZE", "INT4", ""): Version(6, "2.18.0"),
+    ("DEQUANTIZE", "INT4", "one scale"): Version(6, "2.18.0"),
+    ("DEQUANTIZE", "INT2", ""): Version(7, "2.21.0"),
+    ("DEQUANTIZE", "INT2", "one scale"): Version(7, "2.21.0"),
+    ("DEQUANTIZE", "FLOAT16", ""): Version(3, "2.7.0"),
+    ("EMBEDDING_LOOKUP", "INT8", ""): Version(4, "2.18.0"),
+    ("EMBEDDING_LOOKUP", "INT8", "one scale"): Version(3, "2.7.0"),
+    ("EMBEDDING_LOOKUP", "INT4", ""): Version(4, "2.18.0"),
+    ("EMBEDDING_LOOKUP", "INT4", "one scale"): Version(4, "2.18.0"),
+    ("EMBEDDING_LOOKUP", "INT4", "blocks"): Version(5, "2.21.0"),
+    ("EMBEDDING_LOOKUP", "INT2", ""): Version(5, "2.21.0"),
+    ("EMBEDDING_LOOKUP", "INT2", "one scale"): Version(5, "2.21.0"),
+    ("EMBEDDING_LOOKUP", "INT2", "blocks"): Version(5, "2.22.0"),  # LiteRT 2.1.6; 2.21 refuses it
+    ("FULLY_CONNECTED", "INT8", ""): Version(12, "2.17.0"),
+    ("FULLY_CONNECTED", "INT4", ""): Version(12, "2.17.0"),
+    ("FULLY_CONNECTED", "INT4", "blocks"): Version(14, "2.21.0"),
+    ("FULLY_CONNECTED", "INT2", ""): Version(14, "2.21.0"),
+    ("MUL", "", ""): Version(1, "1.5.0"),
+    ("RESHAPE", "", ""): Version(1, "1.5.0"),
+}
+
 
 def find_version(operator, weights="", variant="", versions=None):
-    """Return the `Version` of an operator with int8 activations.
+    """Return the `Version` of an operator, with int8 activations by default.
 
     Args:
         operator: schema name.

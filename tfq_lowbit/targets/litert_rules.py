@@ -138,6 +138,32 @@ def _rounds_twice(operator):
     return "INT2 weights with one scale" if is_single else ""
 
 
+# Types of weights in blocks that each operator with float data computes rightly.
+BLOCK_TYPES = {"FULLY_CONNECTED": {"INT4"}, "EMBEDDING_LOOKUP": {"INT4", "INT2"}}
+XNNPACK_BLOCK = 32
+
+
+def _blocks(operator):
+    """Return the weights in blocks of an operator that does not take them."""
+    for tensor in operator.tensors:
+        is_float = operator.outputs[0].type == "FLOAT32"
+        is_taken = is_float and tensor.type in BLOCK_TYPES.get(operator.code, ())
+        if tensor.block_size and not is_taken:
+            return f"{tensor.type} in blocks of {tensor.block_size}"
+    return ""
+
+
+def _odd_blocks(operator):
+    block = operator.weights.block_size
+    return f"blocks of {block}" if block % XNNPACK_BLOCK else ""
+
+
+def _partial_bytes(operator):
+    table = operator.weights
+    is_whole = table.shape[-1] % DEPTH_MULTIPLES.get(table.type, 1) == 0
+    return "" if is_whole else f"{table.type} in rows of {table.shape[-1]}"
+
+
 def _custom(operator):
     return f"version {operator.version}" if operator.is_custom else ""
 
@@ -252,6 +278,26 @@ RULES = (
         _rounds_twice,
         "Packed weights run in a builtin kernel, which unpacks them on every call and rounds twice",
         "Store the same codes in INT8, or as FULLY_CONNECTED with whole bytes in each row.",
+        is_error=False,
+    ),
+    Rule(
+        None,
+        _blocks,
+        "Weights in blocks are INT4 for FULLY_CONNECTED, INT4 or INT2 for EMBEDDING_LOOKUP, and "
+        "their data float",
+        "Unpack them by DEQUANTIZE with one scale and MUL, or take a scale for each channel.",
+    ),
+    Rule(
+        frozenset({"EMBEDDING_LOOKUP"}),
+        _partial_bytes,
+        "A row of its table must be whole bytes, or it reads others' codes",
+        "Store the same codes in a wider type.",
+    ),
+    Rule(
+        frozenset({"FULLY_CONNECTED"}),
+        _odd_blocks,
+        f"XNNPACK takes blocks of a multiple of {XNNPACK_BLOCK}; others run in a slow kernel",
+        "Take another block size.",
         is_error=False,
     ),
     Rule(

@@ -29,6 +29,7 @@ class TensorView:
         scales: float32, empty for plain numbers.
         zero_points: int64, likewise.
         axis: of the scales.
+        block_size: number of codes that share a scale of another tensor, 0 where none do.
         content: bytes of a constant, None for a tensor that is computed or fed.
     """
 
@@ -39,6 +40,7 @@ class TensorView:
     scales: np.ndarray
     zero_points: np.ndarray
     axis: int
+    block_size: int
     content: np.ndarray | None
 
     @property
@@ -235,6 +237,7 @@ def _tensor(model, tensor):
         np.asarray(_listed(scales), np.float32),
         np.asarray(_listed(zero_points), np.int64),
         0 if quantization is None else quantization.quantizedDimension,
+        getattr(getattr(quantization, "details", None), "blockSize", 0),
         _content(model.buffers[tensor.buffer].data),
     )
 

@@ -23,6 +23,7 @@ from tfq_lowbit.wrappers.gelu import gelu_tanh
 from tfq_lowbit.wrappers.matmul import CausalMask, MatMul
 from tfq_lowbit.wrappers.normalizing import AxisMean, InverseRoot
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
+from tfq_lowbit.wrappers.quantize_embedding import QuantizeEmbedding
 from tfq_lowbit.wrappers.quantize_wrapper import QuantizeWrapper
 from tfq_lowbit.wrappers.registered import RegisteredFunction, RegisteredIdentity
 from tfq_lowbit.wrappers.resizing import QuantizedResizing, resize_codes
@@ -50,6 +51,7 @@ __all__ = [
     "InverseRoot",
     "MatMul",
     "QuantizeActivation",
+    "QuantizeEmbedding",
     "QuantizeWrapper",
     "QuantizedAveragePooling2D",
     "QuantizedResizing",

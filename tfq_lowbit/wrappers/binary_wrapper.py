@@ -75,6 +75,11 @@ class BinaryWrapper(keras.layers.Wrapper):
         # XLA has no form of the compiled ops.
         self.supports_jit = not enabled
 
+    @property
+    def latent_weights(self):
+        """What the quantizer quantizes: the float kernel."""
+        return self.layer.kernel
+
     def build(self, input_shape):
         """Build the layer and the quantizers."""
         super().build(input_shape)

@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tfq_lowbit.quantizers.blockwise import BlockwiseLSQ
 from tfq_lowbit.quantizers.grid import step_size_of
 from tfq_lowbit.wrappers.accumulator import round_bias
 from tfq_lowbit.wrappers.families import channel_shape, output_shape, require_family
@@ -62,10 +63,22 @@ class QuantizeWrapper(keras.layers.Wrapper):
                 f"{type(kernel_quantizer).__name__}: the offset of its levels needs binary inputs. "
                 "Use tfq.BinaryWrapper, or another kernel quantizer."
             )
+        has_grid = input_quantizer or output_quantizer or return_accumulator_step
+        if has_grid and isinstance(kernel_quantizer, BlockwiseLSQ):
+            raise ValueError(
+                f"Layer {layer.name!r} cannot have a kernel quantizer with blocks beside quantized "
+                "activations: no integer kernel has blocks. Take LSQ, or float activations."
+            )
+        self.supports_masking = layer.supports_masking
         self.kernel_quantizer = kernel_quantizer
         self.input_quantizer = input_quantizer
         self.output_quantizer = output_quantizer
         self.return_accumulator_step = return_accumulator_step
+
+    @property
+    def latent_weights(self):
+        """What the quantizer quantizes: the float kernel."""
+        return self.layer.kernel
 
     def build(self, input_shape):
         """Build the layer and the quantizers; the kernel's step size is set from the kernel."""
