@@ -30,6 +30,7 @@ HEADINGS = (
     *("top-1", "bytes", "ms"),
 )
 TIMED = HEADINGS.index("ms")
+TRAINED_HEADING = "## Trained"
 INTRODUCTION = f"""# Models
 
 Written by `python -m benchmarks.models`; a slow test makes rows again and compares all but the

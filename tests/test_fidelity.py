@@ -234,6 +234,13 @@ NETS = {
     "grouped": lambda: chain(
         conv(6, activation="relu"), conv(9, groups=3, strides=2), conv(3, 1, groups=3)
     ),
+    "grouped by channel": lambda: chain(
+        conv(6, activation="relu"),
+        conv(6, (3, 2), groups=6, padding="same", dilation_rate=2),
+        layers.BatchNormalization(),
+        conv(12, groups=6, strides=2, use_bias=False),
+        conv(12, 2, groups=12, strides=(1, 2)),
+    ),
     "dilated": lambda: chain(
         conv(6, dilation_rate=2, activation="relu"), conv(4, dilation_rate=(1, 2), padding="same")
     ),

@@ -81,6 +81,7 @@ NETS = {
     "dilated and grouped of sequences": lambda: chain(
         layers.Conv1D(6, 3, padding="causal", dilation_rate=2),
         layers.Conv1D(8, 3, groups=2),
+        layers.Conv1D(16, 3, groups=8, padding="causal"),
         layers.Conv1D(4, 3, strides=2, padding="same"),
         inputs=sequence(),
     ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from tfq_lowbit.model.channel_scales import apply_channel_scale
 from tfq_lowbit.model.operations import layer_of_operation, rescaling_after
 from tfq_lowbit.model.registration import apply_registration
 from tfq_lowbit.model.tracing import functional_of, functional_of_call
@@ -198,9 +199,10 @@ def read_graph(model) -> Graph:
             "as its first layer or call model.build(input_shape)."
         )
     graph = _read_calls(functional_of(model))
-    index, registered = 0, dict[int, Any]()
+    index, registered, scales = 0, dict[int, Any](), dict[int, Any]()
     while index < len(graph.nodes):
         apply_registration(graph.nodes[index], registered)
+        apply_channel_scale(graph.nodes[index], scales)
         inner = _functional_of_node(graph.nodes[index])
         if inner is None:
             index += 1

@@ -14,6 +14,7 @@ from tfq_lowbit.model.weight_only import quantize_weights
 from tfq_lowbit.quantizers import input_quantizer
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
+    ChannelScale,
     FoldedBatchNormalization,
     QuantizeActivation,
     QuantizedAveragePooling2D,
@@ -177,10 +178,7 @@ class _Builder:
 
     def _batch_norm(self, node):
         edge = node.data_inputs[0]
-        layer = self._copy(
-            node.layer,
-            lambda layer: FoldedBatchNormalization.from_config(named_config(layer, node.name)),
-        )
+        layer = self._copy(node.layer, lambda layer: _folding_layer(layer, node))
         if not self.placement.folds(node):
             context = {"input_grid": self.grids[edge]}
         elif edge in self.accumulator_steps:
@@ -236,6 +234,13 @@ def _rounding_layer(layer, node):
         return QuantizedAveragePooling2D.from_config(named_config(layer, node.name))
     height, width = node.output.shape[1:3]
     return QuantizedResizing(height, width, name=node.name, dtype=layer.dtype_policy)
+
+
+def _folding_layer(layer, node):
+    """Return the layer that computes what folds into a kernel."""
+    if isinstance(layer, ChannelScale):
+        return copied(layer, node.name)
+    return FoldedBatchNormalization.from_config(named_config(layer, node.name))
 
 
 def _without_function(layer, name):

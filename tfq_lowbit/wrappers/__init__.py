@@ -8,6 +8,7 @@ from tfq_lowbit.wrappers.batch_normalization import (
     batch_norm_affine,
 )
 from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper, can_be_binary, use_packed_kernels
+from tfq_lowbit.wrappers.channel_scale import ChannelScale
 from tfq_lowbit.wrappers.dense_equation import DenseEquation, bias_reason, parse_equation
 from tfq_lowbit.wrappers.families import (
     FAMILIES,
@@ -43,6 +44,7 @@ __all__ = [
     "BinaryWrapper",
     "Binarize",
     "CausalMask",
+    "ChannelScale",
     "DenseEquation",
     "Family",
     "FloatIsland",

@@ -82,35 +82,60 @@ def _conv(operator, is_transposed=False):
     """Return the form of convolutions, of sequences and of images."""
 
     def make(layer, num_bits, rank):
-        sizes: Any = (layer.strides, layer.dilation_rate, layer.kernel_size)
-        strides, dilation, window = (tuple(size) for size in sizes)
-        padding, before, is_sequence = layer.padding, 0, rank == 3
-        if padding == "causal":
-            padding, before = "valid", dilation[0] * (window[0] - 1)
-        if is_sequence:
-            # TensorFlow's depthwise convolution takes equal strides; a height of 1 has no second.
-            height = strides[0] if operator == "DEPTHWISE_CONV_2D" else 1
-            strides, dilation, window = (height, *strides), (1, *dilation), (1, *window)
-
-        # A kernel within its stride is not delegated, and then rounds twice: zeros make it larger.
-        missing = [max(stride - size, 0) for stride, size in zip(strides, window, strict=True)]
-        missing = missing if is_transposed else [0, 0]
-
-        def to_operator(kernel):
-            kernel = kernel[None] if is_sequence else kernel
-            kernel = np.swapaxes(kernel, 2, 3) if is_transposed else kernel
-            return np.pad(kernel, [*((0, count) for count in missing), (0, 0), (0, 0)])
-
-        def to_layer(codes):
-            codes = codes[: window[0], : window[1]]
-            codes = np.swapaxes(codes, 2, 3) if is_transposed else codes
-            return codes[0] if is_sequence else codes
-
-        spec = KernelSpec(operator, strides, dilation, padding.upper(), num_bits, to_layer)
-        view = _as_image if is_sequence else _same
-        return KernelForm(spec, view, view, to_operator, before)
+        if _is_depthwise(layer):
+            return _in_single_channels(layer, num_bits, rank)
+        return _conv_form(operator, layer, num_bits, rank, is_transposed)
 
     return make
+
+
+def _conv_form(operator, layer, num_bits, rank, is_transposed=False):
+    sizes: Any = (layer.strides, layer.dilation_rate, layer.kernel_size)
+    strides, dilation, window = (tuple(size) for size in sizes)
+    padding, before, is_sequence = layer.padding, 0, rank == 3
+    if padding == "causal":
+        padding, before = "valid", dilation[0] * (window[0] - 1)
+    if is_sequence:
+        # TensorFlow's depthwise convolution takes equal strides; a height of 1 has no second.
+        height = strides[0] if operator == "DEPTHWISE_CONV_2D" else 1
+        strides, dilation, window = (height, *strides), (1, *dilation), (1, *window)
+
+    # A kernel within its stride is not delegated, and then rounds twice: zeros make it larger.
+    missing = [max(stride - size, 0) for stride, size in zip(strides, window, strict=True)]
+    missing = missing if is_transposed else [0, 0]
+
+    def to_operator(kernel):
+        kernel = kernel[None] if is_sequence else kernel
+        kernel = np.swapaxes(kernel, 2, 3) if is_transposed else kernel
+        return np.pad(kernel, [*((0, count) for count in missing), (0, 0), (0, 0)])
+
+    def to_layer(codes):
+        codes = codes[: window[0], : window[1]]
+        codes = np.swapaxes(codes, 2, 3) if is_transposed else codes
+        return codes[0] if is_sequence else codes
+
+    spec = KernelSpec(operator, strides, dilation, padding.upper(), num_bits, to_layer)
+    view = _as_image if is_sequence else _same
+    return KernelForm(spec, view, view, to_operator, before)
+
+
+def _is_depthwise(layer):
+    """Whether a convolution is one of each channel alone, as DEPTHWISE_CONV_2D computes it."""
+    if getattr(layer, "groups", 1) == 1 or layer.kernel.shape[-2] != 1:
+        return False
+    # TensorFlow, which computes the lowered graph, takes these only.
+    strides, distances = set(layer.strides), set(layer.dilation_rate)
+    return len(strides) == 1 and (strides == {1} or distances == {1})
+
+
+def _in_single_channels(layer, num_bits, rank):
+    form = _conv_form("DEPTHWISE_CONV_2D", layer, num_bits, rank)
+    shape, to_operator, to_layer = layer.kernel.shape, form.to_operator, form.spec.to_layer
+    # The outputs of a channel lie side by side either way.
+    split = (*shape[:-2], layer.groups, shape[-1] // layer.groups)
+    form.to_operator = lambda kernel: to_operator(kernel.reshape(split))
+    form.spec.to_layer = lambda codes: to_layer(codes).reshape(shape)
+    return form
 
 
 _FORMS = {

@@ -26,7 +26,7 @@ from tfq_lowbit.export.layers.moving import (
     lower_slice,
     lower_zero_padding,
 )
-from tfq_lowbit.export.layers.normalization import lower_batch_norm
+from tfq_lowbit.export.layers.normalization import lower_batch_norm, lower_channel_scale
 from tfq_lowbit.export.layers.pooling import (
     lower_average_pool,
     lower_axis_mean,
@@ -43,6 +43,7 @@ from tfq_lowbit.wrappers import (
     AxisMean,
     BinaryWrapper,
     CausalMask,
+    ChannelScale,
     FloatIsland,
     FoldBatch,
     FoldedBatchNormalization,
@@ -63,6 +64,7 @@ LOWERINGS = {
     AxisMean: lower_axis_mean,
     BinaryWrapper: lower_binary,
     CausalMask: lower_causal_mask,
+    ChannelScale: lower_channel_scale,
     FloatIsland: lower_island,
     FoldBatch: lower_reshape,
     FoldedBatchNormalization: lower_batch_norm,

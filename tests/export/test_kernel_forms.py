@@ -1,0 +1,39 @@
+"""Which operator a layer becomes where there is a choice."""
+
+import keras
+import numpy as np
+import pytest
+
+from tfq_lowbit.export.layers.kernel_forms import kernel_form
+
+layers = keras.layers
+BY_CHANNEL = {
+    "image": (layers.Conv2D(6, (3, 2), groups=6, name="a"), (5, 5, 6)),
+    "image, two outputs a channel": (layers.Conv2D(12, 3, groups=6, strides=2), (5, 5, 6)),
+    "sequence": (layers.Conv1D(12, 3, groups=6, dilation_rate=2), (7, 6)),
+}
+OTHERS = {
+    "one group": (layers.Conv2D(6, 3), (5, 5, 6)),
+    "one channel": (layers.Conv2D(6, 3), (5, 5, 1)),
+    "two channels a group": (layers.Conv2D(6, 3, groups=3), (5, 5, 6)),
+    "unequal strides": (layers.Conv2D(6, 2, groups=6, strides=(1, 2)), (5, 5, 6)),
+}
+
+
+@pytest.mark.parametrize("name", BY_CHANNEL)
+def test_groups_of_one_channel_are_a_depthwise_convolution(name):
+    layer, shape = BY_CHANNEL[name]
+    layer.build((None, *shape))
+    form = kernel_form(layer, 8, len(shape) + 1)
+    assert form.spec.operator == "DEPTHWISE_CONV_2D"
+    codes = np.arange(np.prod(layer.kernel.shape)).reshape(layer.kernel.shape)
+    stored = form.to_operator(codes)
+    assert stored.shape[-2:] == (6, layer.filters // 6)
+    np.testing.assert_array_equal(form.spec.to_layer(stored), codes)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_convolutions_stay_what_they_are(name):
+    layer, shape = OTHERS[name]
+    layer.build((None, *shape))
+    assert kernel_form(layer, 8, len(shape) + 1).spec.operator == "CONV_2D"
