@@ -30,7 +30,7 @@ HEADINGS = (
     *("top-1", "bytes", "ms"),
 )
 TIMED = HEADINGS.index("ms")
-TRAINED_HEADING = "## Trained"
+TRAINED_HEADING = "## Trained networks"  # `benchmarks.trained_models` writes what follows
 INTRODUCTION = f"""# Models
 
 Written by `python -m benchmarks.models`; a slow test makes rows again and compares all but the
@@ -81,7 +81,7 @@ def measure(name, recipe_name, repetitions=15):
         quantized = tfq.quantize_model(model, RECIPES[recipe_name], calibration)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.tflite")
-            report = tfq.export_tflite(quantized, path, verify_data=compared[:1])
+            report = tfq.export_tflite(quantized, path)  # what `verify` finds is more
             fidelity = tfq.verify(quantized, path, compared, per_layer=True)
             milliseconds = tfq.benchmark(path, 1, repetitions, warmup=5).median_ms
     except ValueError as error:
@@ -124,8 +124,8 @@ def _cells(report, fidelity):
     )
 
 
-def page(measured):
-    """Return the page's text."""
+def page(measured, trained=""):
+    """Return the page's text, with the part on trained networks as it is."""
     refused = {}
     for each in measured:
         if each.refused:
@@ -134,11 +134,18 @@ def page(measured):
     if refused:
         lines = [f"- {model}: {reason}" for model, reason in refused]
         parts.append("## Refused\n\n" + "\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts) + "\n" + (f"\n{trained}" if trained else "")
+
+
+def split_page(text):
+    """Return the part on random weights, and that on trained networks, "" where there is none."""
+    before, heading, trained = text.partition(TRAINED_HEADING)
+    return before.rstrip() + "\n", heading + trained
 
 
 def read_page(text):
     """Return what a page says, a dict from model and recipe to `Measured`."""
+    text, _ = split_page(text)
     _, _, refused = text.partition("## Refused\n\n")
     reasons = dict(
         line.removeprefix("- ").split(": ", 1) for line in refused.splitlines() if line[:2] == "- "
@@ -157,13 +164,15 @@ def main():
     parser = argparse.ArgumentParser(description="Quantize, export and verify models.")
     parser.add_argument("models", nargs="*", default=list(zoo.MODELS))
     args = parser.parse_args()
-    found = read_page(PAGE.read_text()) if PAGE.exists() else {}
     for name in args.models:
         for recipe in RECIPES:
-            found[name, recipe] = measure(name, recipe)
-            print(*found[name, recipe].row(), found[name, recipe].refused, flush=True)
+            made = measure(name, recipe)
+            print(*made.row(), made.refused, flush=True)
+            # As it is now: another run may have written other rows.
+            text = PAGE.read_text() if PAGE.exists() else ""
+            found, trained = read_page(text) | {(name, recipe): made}, split_page(text)[1]
             keys = [(model, recipe) for model in zoo.MODELS for recipe in RECIPES]
-            PAGE.write_text(page([found.get(key, Measured(*key)) for key in keys]))
+            PAGE.write_text(page([found.get(key, Measured(*key)) for key in keys], trained))
 
 
 if __name__ == "__main__":

@@ -22,27 +22,42 @@ import keras
 import numpy as np
 
 import tfq_lowbit as tfq
-from benchmarks.models import RECIPES
+from benchmarks.models import PAGE, RECIPES, TRAINED_HEADING, split_page
 from benchmarks.report import markdown_table
 from tfq_lowbit.demo import load_data
-from tfq_lowbit.export import KERAS_LITERT, LOWERED_LITERT
 from tfq_lowbit.runtime import run
 
-# By name of the class in keras.applications: steps of training, and the rate it starts from.
+# By name of the class in keras.applications: steps of training, images a step, the first rate. The
+# larger networks take minutes for a hundred steps.
 NETWORKS = {
-    "MobileNetV2": (500, 2e-3),
-    "ResNet50": (300, 1e-3),
-    "EfficientNetB0": (500, 2e-3),
-    "DenseNet121": (300, 1e-3),
+    "MobileNetV2": (500, 64, 2e-3),
+    "ResNet50": (120, 16, 1e-3),
+    "EfficientNetB0": (150, 64, 2e-3),
+    "DenseNet121": (120, 16, 1e-3),
 }
-SIZE, MARGIN, NUM_CLASSES, BATCH_SIZE = 32, 2, 10, 64
-NUM_CALIBRATION, NUM_IMAGES = 256, 1000
+SIZE, MARGIN, NUM_CLASSES = 32, 2, 10
+NUM_CALIBRATION, NUM_VERIFIED, NUM_IMAGES = 256, 64, 1000
 # The default of 0.99 or 0.999 lags behind in a run this short.
 MOMENTUM = 0.9
 HEADINGS = (
     *("model", "recipe", "float", "Keras", "LiteRT", "LiteRT = lowered", "LiteRT = Keras"),
-    *("codes equal", "margin lost"),
+    *("codes equal", "largest step", "margin lost"),
 )
+NOT_MEASURED = ("not measured", *[""] * (len(HEADINGS) - 3))
+INTRODUCTION = f"""Written by `python -m benchmarks.trained_models`. Networks of keras.applications
+for {SIZE} pixels and {NUM_CLASSES} classes learn Fashion-MNIST for some hundred steps, are
+quantized without further training ({NUM_CALIBRATION} images to calibrate) and compared on
+{NUM_IMAGES} test images.
+
+- **float**, **Keras**, **LiteRT**: accuracy of the float model, of the quantized one in Keras, and
+  of the file.
+- **LiteRT = lowered**: whether the scores of LiteRT are those of the lowered graph, bit for bit, on
+  the first {NUM_VERIFIED} images.
+- **LiteRT = Keras**: images whose largest score is at the same place.
+- **codes equal**, **largest step**: of all scores, LiteRT against Keras, and the largest difference
+  in steps of their grid.
+- **margin lost**: where the largest score is at another place, by how many steps LiteRT prefers its
+  own to that of Keras, at most."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ class Compared:
     cells: tuple = ()
 
     def row(self):
-        return (self.model, self.recipe, *(self.cells or ["not measured"]))
+        return (self.model, self.recipe, *(self.cells or NOT_MEASURED))
 
 
 def build(name):
@@ -83,17 +98,18 @@ def trained(name, data, folder):
     if path.exists():
         model.load_weights(path)
         return model
-    steps, rate = NETWORKS[name]
-    count = steps * BATCH_SIZE
+    steps, batch_size, rate = NETWORKS[name]
+    count = steps * batch_size
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     model.compile(
         keras.optimizers.Adam(schedule),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
     )
     model.fit(
         images_for(model, data.train_images[:count]),
         data.train_labels[:count],
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         verbose=0,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,50 +125,67 @@ def compare(name, recipe_name, data, folder):
     quantized = tfq.quantize_model(model, RECIPES[recipe_name], calibration)
     with tempfile.TemporaryDirectory() as temporary:
         path = os.path.join(temporary, "model.tflite")
-        tfq.export_tflite(quantized, path, verify_data=images[:1])
-        (pairs,) = tfq.verify(quantized, path, images).outputs.values()
+        tfq.export_tflite(quantized, path)
+        fidelity = tfq.verify(quantized, path, images[:NUM_VERIFIED])
         shipped = run(path, images, batch_size=100)
-    scores = {
-        "float": model.predict(images, verbose=0),
-        "Keras": quantized.predict(images, batch_size=100, verbose=0),
-        "LiteRT": shipped,
-    }
-    accuracies = [100 * np.mean(each.argmax(-1) == labels) for each in scores.values()]
+    trained_scores = quantized.predict(images, batch_size=100, verbose=0)
+    scores = (model.predict(images, batch_size=100, verbose=0), trained_scores, shipped)
+    same = np.count_nonzero(trained_scores.argmax(-1) == shipped.argmax(-1))
+    step = float(quantized.layers[-1].quantizer.step_size.value)
+    steps = np.rint(np.abs(trained_scores - shipped) / step)
     return Compared(
         name,
         recipe_name,
         (
-            *(f"{accuracy:.1f} %" for accuracy in accuracies),
-            "all bits" if pairs[LOWERED_LITERT].is_exact else "NO",
-            f"{pairs[KERAS_LITERT].same_top1} of {len(images)}",
-            f"{100 * pairs[KERAS_LITERT].equal_fraction:.2f} %",
-            _margin(scores["Keras"], shipped),
+            *(f"{100 * np.mean(each.argmax(-1) == labels):.1f} %" for each in scores),
+            "all bits" if fidelity.is_exact else "NO",
+            f"{same} of {len(images)}",
+            f"{100 * np.mean(steps == 0):.2f} %",
+            f"{steps.max():.0f}",
+            _margin(trained_scores, shipped, step),
         ),
     )
 
 
-def _margin(left, right):
-    """Return by how much the winners led where the two differ, as parts of the range of scores."""
+def _margin(left, right, step):
+    """Return by how many steps, at most, winners of the one lead in the other where they differ."""
     parted = np.flatnonzero(left.argmax(-1) != right.argmax(-1))
-    if not parted.size:
-        return ""
-    first, second = right[parted].max(-1), right[parted, left[parted].argmax(-1)]
-    step = np.diff(np.unique(right)).min()
-    return f"{(first - second).max() / step:.0f} steps"
+    leads = right[parted].max(-1) - right[parted, left[parted].argmax(-1)]
+    return f"{leads.max() / step:.0f}" if parted.size else ""
+
+
+def section(compared):
+    """Return the part of the page on trained networks."""
+    table = markdown_table(HEADINGS, [each.row() for each in compared])
+    return f"{TRAINED_HEADING}\n\n{INTRODUCTION}\n\n{table}\n"
+
+
+def read_section(text):
+    """Return what a page says, a dict from model and recipe to `Compared`."""
+    found = {}
+    for line in split_page(text)[1].splitlines():
+        cells = tuple(cell.strip() for cell in line.strip("|").split("|"))
+        if len(cells) == len(HEADINGS) and cells[1] in RECIPES:
+            found[cells[:2]] = Compared(*cells[:2], cells[2:])
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser(description="Compare trained deep networks.")
     parser.add_argument("models", nargs="*", default=list(NETWORKS))
     parser.add_argument("--folder", default="build/trained_models", help="of float weights")
-    parser.add_argument("--images", type=int, default=NUM_IMAGES)
     args = parser.parse_args()
-    data = load_data().first(None, args.images)
+    data = load_data().first(None, NUM_IMAGES)
     for name in args.models:
         for recipe in RECIPES:
             keras.backend.clear_session()
-            found = compare(name, recipe, data, args.folder)
-            print(*found.row(), flush=True)
+            made = compare(name, recipe, data, args.folder)
+            print(*made.row(), flush=True)
+            text = PAGE.read_text()  # as it is now: another run may have written other rows
+            found = read_section(text) | {(name, recipe): made}
+            keys = [(model, each) for model in NETWORKS for each in RECIPES]
+            rows = [found.get(key, Compared(*key)) for key in keys]
+            PAGE.write_text(f"{split_page(text)[0]}\n{section(rows)}")
 
 
 if __name__ == "__main__":

@@ -170,6 +170,9 @@ def make_data(model, count, seed=0):
 def settle(model, data, seed=0):
     """Set random gammas and betas, and let batch normalization see the data."""
     random = np.random.default_rng(seed)
+    for layer in model.layers:
+        if type(layer).__name__ == "LayerScale":  # ConvNeXt's, which starts from next to nothing
+            layer.gamma.assign(random.uniform(0.1, 1.0, layer.gamma.shape))
     norms = [each for each in model.layers if isinstance(each, layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:

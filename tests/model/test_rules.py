@@ -6,6 +6,7 @@ from tfq_lowbit.model.rules import NO_OPS, RULES
 from tfq_lowbit.wrappers import (
     AxisMean,
     CausalMask,
+    ChannelScale,
     FloatIsland,
     FoldBatch,
     InverseRoot,
@@ -55,6 +56,7 @@ TAKEN = {
     "FoldBatch": (lambda: FoldBatch((2,)), Role.SHAPE),
     "MatMul": (lambda: MatMul(), Role.COMBINE),
     "CausalMask": (lambda: CausalMask(), Role.ACTIVATION),
+    "ChannelScale": (lambda: ChannelScale(), Role.BATCH_NORM),
     "StaticSlice": (lambda: StaticSlice((1,), (2,)), Role.SHAPE),
     "Dense softmax": (lambda: layers.Dense(2, activation="softmax"), Role.KERNEL),
     "BatchNormalization": (lambda: built(layers.BatchNormalization()), Role.BATCH_NORM),
