@@ -413,6 +413,7 @@ def test_every_reason_to_refuse_is_tested():
         "UnitNormalization",
         "MatMul",
         "CausalMask",
+        "ChannelScale",
         "Add",
         "Reshape",
         "RPReLU",
