@@ -67,5 +67,18 @@ def gather(node: Node) -> np.ndarray:
     return table.data[indices.data]
 
 
+def embedding_lookup(node: Node) -> np.ndarray:
+    rows, table = node.inputs
+    require(rows.type == "INT32" and rows.data.ndim == 1, "EMBEDDING_LOOKUP: a vector of rows")
+    per_byte = {"INT2": 4, "INT4": 2, "INT8": 1}[table.type]
+    require(table.data.shape[1] % per_byte == 0, "EMBEDDING_LOOKUP: whole bytes in each row")
+    require(not table.zero_points.any(), "EMBEDDING_LOOKUP: zero points are ignored")
+    require(table.scales.size == 1 or table.axis == 0, "EMBEDDING_LOOKUP: one scale a row")
+    require(node.output.type == "FLOAT32", "EMBEDDING_LOOKUP: reals")
+    scales = np.broadcast_to(table.scales, len(table.data))[:, None]
+    return (table.data.astype(F32) * scales)[rows.data]
+
+
 FUNCTIONS = {name: function for name in (*DELEGATED, "GELU")}
 FUNCTIONS |= {"CAST": cast, "GATHER": gather}
+FUNCTIONS |= {"EMBEDDING_LOOKUP": embedding_lookup}

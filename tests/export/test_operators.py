@@ -284,6 +284,24 @@ def gather_rows(draw):
     return operators.Gather("layer", source, draw.output(7, 5), draw.codes((256, 5)))
 
 
+def lookup(type, is_per_row, channels=12):
+    def make(draw):
+        limit = CODE_RANGES[type]
+        codes = draw.random.integers(-limit, limit + 1, (256, channels)).astype(np.int8)
+        scales = np.array([draw.scale() for _ in range(256 if is_per_row else 1)], np.float32)
+        table = Constant("table", codes, type, scales)
+        output = FloatTensor("output", (None, channels))
+        source = IndexTensor("input", (None,))
+        return operators.EmbeddingLookup("layer", source, output, table, 4)
+
+    return make
+
+
+def flatten_rows(draw):
+    ends = IndexTensor("input", (None, 9, 31)), IndexTensor("output", (None,))
+    return operators.FlattenRows("layer", *ends)
+
+
 def mean_over(axes, keep_dims, shape, output):
     def make(draw):
         return operators.Mean("layer", draw.tensor(*shape), draw.output(*output), keep_dims, axes)
@@ -444,6 +462,12 @@ TABLE = {
     "offset": offset,
     "gather": gather,
     "gather of rows": gather_rows,
+    "lookup of int8": lookup("INT8", True, 7),
+    "lookup of int4": lookup("INT4", True),
+    "lookup of int4, one scale": lookup("INT4", False),
+    "lookup of int2": lookup("INT2", True),
+    "lookup of int2, one scale": lookup("INT2", False),
+    "flatten rows": flatten_rows,
     "requantize to finer": requantize(0.05, 0.03),
     "requantize to coarser": requantize(0.05, 0.3),
     "requantize far": requantize(0.05, 1.0),

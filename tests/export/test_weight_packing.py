@@ -200,6 +200,8 @@ TABLES = {
     (64, 4, 32): "INT4",
     (64, 2, 32): "INT2",
     (128, 4, 64): "INT4",
+    # A row that is a block takes two bytes for its scale, else twelve.
+    (64, 4, 64): "INT4",
     # Rows that are no whole bytes.
     (6, 2, None): "INT4",
     (7, 4, None): "INT8",

@@ -55,6 +55,8 @@ VERSIONS = {
     "cast": ("CAST", 1, "2.3.0"),
     "offset": ("ADD", 1, "1.5.0"),
     "gather": ("GATHER", 2, "1.14.0"),
+    "lookup of int4": ("EMBEDDING_LOOKUP", 4, "2.18.0"),
+    "lookup of int2": ("EMBEDDING_LOOKUP", 5, "2.21.0"),
     "quantize": ("QUANTIZE", 1, "1.14.0"),
     "dequantize": ("DEQUANTIZE", 2, "1.14.0"),
 }

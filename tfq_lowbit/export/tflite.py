@@ -7,7 +7,13 @@ import numpy as np
 from tfq_lowbit.export.fidelity import LOWERED_LITERT, Fidelity, FloatFidelity
 from tfq_lowbit.export.files import require_writable_file, write_whole
 from tfq_lowbit.export.lower import lower
-from tfq_lowbit.export.operators import BitKernelOperator, Gather, KernelOperator
+from tfq_lowbit.export.operators import (
+    BitKernelOperator,
+    EmbeddingLookup,
+    FlattenRows,
+    Gather,
+    KernelOperator,
+)
 from tfq_lowbit.export.pending_binary import BinaryWeights
 from tfq_lowbit.export.pending_kernel import IntegerWeights
 from tfq_lowbit.export.program import IndexTensor
@@ -224,6 +230,15 @@ def _bits(count):
 
 def _exported(program, tables):
     for operator in program.operators:
+        if isinstance(operator, EmbeddingLookup):
+            yield ExportedLayer(
+                operator.name,
+                operator.code,
+                operator.num_bits,
+                operator.filter.type,
+                _packed_bytes(operator.filter, tables),
+                "rows unpacked when looked up",
+            )
         if not isinstance(operator, KernelOperator | BitKernelOperator):
             continue
         weights, stored = program.weights[operator.name], operator.filter
@@ -233,10 +248,14 @@ def _exported(program, tables):
             operator.code,
             weights.num_bits,
             "packed bits" if is_on_bits else stored.type,
-            -(-stored.values.size * tables.BITS[stored.type] // 8),
+            _packed_bytes(stored, tables),
             "" if is_on_bits else _note(operator, weights, tables),
             program.plain_layers.get(operator.name, ""),
         )
+
+
+def _packed_bytes(constant, tables):
+    return -(-constant.values.size * tables.BITS[constant.type] // 8)
 
 
 def _note(operator, weights, target):
@@ -265,8 +284,7 @@ def _random_inputs(program):
         for operator in reversed(program.operators)
         if operator.inputs[0] in program.inputs
     }
-    tables = [each for each in program.operators if isinstance(each, Gather)]
-    rows = {table.source: len(table.table) for table in tables}
+    rows = _rows_of_tables(program)
     for tensor in program.inputs:
         shape = (RANDOM_SAMPLES, *tensor.shape[1:])
         if isinstance(tensor, IndexTensor):
@@ -275,3 +293,16 @@ def _random_inputs(program):
         grid = tensor.grid or made_from[tensor]
         inputs.append(grid.decode(random.integers(grid.low, grid.high + 1, shape)))
     return inputs
+
+
+def _rows_of_tables(program):
+    """Return how many rows the table has that each tensor of indices is for."""
+    flattened = {
+        each.output: each.source for each in program.operators if isinstance(each, FlattenRows)
+    }
+    rows = {}
+    for operator in program.operators:
+        if isinstance(operator, Gather | EmbeddingLookup):
+            table = operator.table if isinstance(operator, Gather) else operator.filter.values
+            rows[flattened.get(operator.source, operator.source)] = len(table)
+    return rows

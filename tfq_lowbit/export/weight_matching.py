@@ -15,17 +15,13 @@ class TrainedWeights(NamedTuple):
         num_bits: width that they were trained at.
         codes: integers of shape (inputs, channels), the order of the inputs as in the file.
         step_sizes: float32 of shape (blocks, channels), one block where inputs share a step size.
+        block_size: number of inputs in a block, None where the quantizer has none.
     """
 
     num_bits: int
     codes: np.ndarray
     step_sizes: np.ndarray
-
-    @property
-    def block_size(self):
-        """Number of inputs that share a step size, None for all of a channel."""
-        count = len(self.step_sizes)
-        return None if count == 1 else len(self.codes) // count
+    block_size: int | None = None
 
 
 class FoundWeights(NamedTuple):

@@ -98,8 +98,9 @@ def _plain(node):
     axes = (0,) if is_table else channel_axes(layer)
     codes = _as_matrix(encoded.codes, axes)
     steps = _as_matrix(tf.broadcast_to(encoded.step_size, encoded.codes.shape), axes)
-    rows = getattr(quantizer, "block_size", None) or len(codes)
-    return copy, TrainedWeights(quantizer.num_bits, codes, steps[::rows])
+    block_size = getattr(quantizer, "block_size", None)
+    steps = steps[:: block_size or len(codes)]
+    return copy, TrainedWeights(quantizer.num_bits, codes, steps, block_size)
 
 
 def _as_matrix(values, axes):

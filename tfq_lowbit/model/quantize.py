@@ -11,7 +11,7 @@ from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
 from tfq_lowbit.model.rules import Role
 from tfq_lowbit.model.weight_only import quantize_weights
-from tfq_lowbit.quantizers import input_quantizer
+from tfq_lowbit.quantizers import check_num_bits, input_quantizer
 from tfq_lowbit.wrappers import (
     BinaryWrapper,
     ChannelScale,
@@ -19,6 +19,7 @@ from tfq_lowbit.wrappers import (
     QuantizeActivation,
     QuantizedAveragePooling2D,
     QuantizedResizing,
+    QuantizeEmbedding,
     QuantizeWrapper,
     SnapToGrid,
 )
@@ -165,6 +166,20 @@ class _Builder:
         )
         self.tensors[node.output] = wrapper(self.tensors[node.data_inputs[0]])
 
+    def _embedding(self, node):
+        """Add a lookup; a table that an override gives a width has a quantizer of its own."""
+        settings, recipe = self.placement.settings[node], self.placement.recipe
+        if not recipe.overrides_setting("weight_bits", node.path, node.origin):
+            return self._plain(node)
+        check_num_bits(settings.weight_bits, f"weight_bits of {node.name}")
+        layer = self._copy(
+            node.layer,
+            lambda layer: QuantizeEmbedding(
+                copied(layer, node.name), quantizer_of_weights(layer, settings)
+            ),
+        )
+        self.tensors[node.output] = layer(self.tensors[node.data_inputs[0]])
+
     def _is_folded(self, edge):
         """Whether a batch normalization rounds its shift to the unit of the accumulator.
 
@@ -254,6 +269,7 @@ def _without_function(layer, name):
 _BUILDERS = {
     Role.KERNEL: _Builder._kernel,
     Role.BATCH_NORM: _Builder._batch_norm,
+    Role.EMBEDDING: _Builder._embedding,
     Role.AVERAGE_POOL: _Builder._average_pool,
     Role.ACTIVATION: _Builder._activation,
 }

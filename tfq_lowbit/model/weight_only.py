@@ -108,8 +108,11 @@ def _copy(node, recipe, is_end):
 
 def _block_size(node, recipe, settings):
     """Return the block size of a layer: None where a recipe for all layers cannot reach it."""
-    if settings.block_size is None or settings.block_size == _count_inputs(node.layer):
-        return None  # one block is the channel
+    is_dense = isinstance(node.layer, DENSE)
+    if is_dense and settings.block_size == _count_inputs(node.layer):
+        return None  # one block is the channel, of which there are faster kernels
+    if settings.block_size is None:
+        return None
     reason = _why_no_blocks(node.layer, settings)
     if reason is not None and recipe.overrides_setting("block_size", node.path, node.origin):
         raise ValueError(

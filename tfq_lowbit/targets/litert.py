@@ -13,6 +13,7 @@ BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "UINT8": 8}
 CONTAINERS = {
     "CONV_2D": ("INT8",),
     "DEPTHWISE_CONV_2D": ("INT8",),
+    "EMBEDDING_LOOKUP": ("INT2", "INT4", "INT8"),
     "FULLY_CONNECTED": ("INT2", "INT4", "INT8"),
     "TRANSPOSE_CONV": ("INT8",),
 }
@@ -20,6 +21,7 @@ CONTAINERS = {
 FAST_CONTAINERS = {
     "CONV_2D": ("INT8",),
     "DEPTHWISE_CONV_2D": ("INT8",),
+    "EMBEDDING_LOOKUP": ("INT8",),
     "FULLY_CONNECTED": ("INT4", "INT8"),
     "TRANSPOSE_CONV": ("INT8",),
 }
@@ -36,7 +38,9 @@ DENSE_IS_ONE_VECTOR = False
 # Whether it loads custom operators from a library.
 TAKES_CUSTOM_OPERATORS = True
 
-# XNNPACK's packed fully connected kernels need whole bytes in each row of the filter.
+# XNNPACK's packed fully connected kernels need whole bytes in each row of the filter; lookups read
+# wrong codes of a table whose rows are others.
+ROWS_OF_BYTES = ("FULLY_CONNECTED", "EMBEDDING_LOOKUP")
 DEPTH_MULTIPLES = {"INT2": 4, "INT4": 2, "INT8": 1}
 
 # Sums of this magnitude overflow. XNNPACK keeps int4 codes in the upper half of a byte, so that its
@@ -81,6 +85,9 @@ VERSIONS = {
     ("DEPTHWISE_CONV_2D", "INT4", ""): Version(7, "2.11.0"),
     ("DEQUANTIZE", "", ""): Version(2, "1.14.0"),
     ("ELU", "", ""): Version(1, "2.3.0"),
+    ("EMBEDDING_LOOKUP", "INT8", ""): Version(4, "2.18.0"),
+    ("EMBEDDING_LOOKUP", "INT4", ""): Version(4, "2.18.0"),
+    ("EMBEDDING_LOOKUP", "INT2", ""): Version(5, "2.21.0"),
     ("FULLY_CONNECTED", "INT8", ""): Version(4, "2.10.0"),
     ("FULLY_CONNECTED", "INT8", "keep_num_dims"): Version(5, "2.10.0"),
     ("FULLY_CONNECTED", "INT8", "one scale"): Version(4, "1.14.0"),
@@ -177,7 +184,7 @@ def choose_container(
         operator: schema name.
         low: smallest code.
         high: largest code.
-        depth: number of inputs of each output (FULLY_CONNECTED).
+        depth: number of inputs of each output (FULLY_CONNECTED), or codes of a row.
         prefer: "size" for the narrowest type that holds the codes, "speed" for the narrowest
             among those that run as fast as INT8.
         largest_sum: bound on the magnitude of its accumulators, bias included.
@@ -192,7 +199,7 @@ def choose_container(
     for name in containers[operator]:
         smallest, largest = CODE_RANGES[name]
         fits = smallest <= low and high <= largest and largest_sum < ACCUMULATOR_LIMITS[name]
-        is_whole = operator != "FULLY_CONNECTED" or depth % tables.DEPTH_MULTIPLES[name] == 0
+        is_whole = operator not in ROWS_OF_BYTES or depth % tables.DEPTH_MULTIPLES[name] == 0
         has_scales = not is_per_channel or (operator, name) not in tables.SINGLE_SCALE
         if fits and is_whole and has_scales:
             return name

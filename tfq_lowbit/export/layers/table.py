@@ -5,7 +5,7 @@ import keras
 from tfq_lowbit.export.layers.activation import lower_activation, lower_softmax
 from tfq_lowbit.export.layers.attention import lower_causal_mask, lower_matmul
 from tfq_lowbit.export.layers.binary import lower_binary
-from tfq_lowbit.export.layers.embedding import lower_embedding
+from tfq_lowbit.export.layers.embedding import lower_embedding, lower_quantized_embedding
 from tfq_lowbit.export.layers.functions import lower_function
 from tfq_lowbit.export.layers.island import lower_island
 from tfq_lowbit.export.layers.kernel import lower_wrapper
@@ -52,6 +52,7 @@ from tfq_lowbit.wrappers import (
     QuantizeActivation,
     QuantizedAveragePooling2D,
     QuantizedResizing,
+    QuantizeEmbedding,
     QuantizeWrapper,
     RegisteredFunction,
     RPReLU,
@@ -71,6 +72,7 @@ LOWERINGS = {
     InverseRoot: lower_function,
     MatMul: lower_matmul,
     QuantizeActivation: lower_quantize_activation,
+    QuantizeEmbedding: lower_quantized_embedding,
     QuantizeWrapper: lower_wrapper,
     QuantizedAveragePooling2D: lower_average_pool,
     QuantizedResizing: lower_resize,

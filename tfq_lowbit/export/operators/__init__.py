@@ -31,6 +31,7 @@ from tfq_lowbit.export.operators.kernels import (
     FullyConnected,
     KernelOperator,
 )
+from tfq_lowbit.export.operators.lookup import EmbeddingLookup, FlattenRows
 from tfq_lowbit.export.operators.matmul import BatchMatMul, Mask
 from tfq_lowbit.export.operators.merging import Add, Maximum, Minimum, Multiply, Subtract
 from tfq_lowbit.export.operators.pooling import AveragePool, MaxPool, Mean
@@ -57,6 +58,8 @@ __all__ = [
     "DepthwiseConv2D",
     "Dequantize",
     "Elu",
+    "EmbeddingLookup",
+    "FlattenRows",
     "FlipSigns",
     "FullyConnected",
     "Gather",
