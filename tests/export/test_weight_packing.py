@@ -106,6 +106,26 @@ def test_a_dynamic_dense_layer_with_blocks_computes_the_formula(inputs, block_si
         assert np.abs(made - reals).max() <= 0.05 * np.abs(reals).max()
 
 
+# Activation: the operator behind the dense layer, "" where none is.
+FUSED = {"relu": "RELU", "relu6": "RELU6", "linear": "", "tanh": "TANH", "sigmoid": "LOGISTIC"}
+
+
+@pytest.mark.parametrize("activation", FUSED)
+def test_an_activation_behind_blocks_is_an_operator_of_its_own(activation):
+    source = keras.Input((64,))
+    x = layers.Dense(32, activation, name="first")(source)
+    model = keras.Model(source, layers.Dense(4, activation, name="second")(x))
+    qmodel = tfq.quantize_model(model, tfq.Recipe.weight_only(4, block_size=32))
+    content, packed, _ = write_weight_only(qmodel, "dynamic")
+    assert [each.block_size for each in packed] == [32, None]
+    assert operators_of(content)[:2] == ["FULLY_CONNECTED", FUSED[activation] or "FULLY_CONNECTED"]
+    x = draw(3, 64)
+    expected = qmodel.predict(x, verbose=0)
+    for resolver in (XNNPACK, BUILTIN):
+        made = run(content, x, resolver)
+        assert np.abs(made - expected).max() <= 0.05 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("bits", [4, 2])
 def test_blocks_are_unpacked_once_for_float_activations(bits):
     qmodel = tfq.quantize_model(dense(128, 8), tfq.Recipe.weight_only(bits, block_size=32))

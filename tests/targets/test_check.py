@@ -92,9 +92,10 @@ def matmul(scales):
     return one_operator("BATCH_MATMUL", inputs, [tensor((1, 4, 6))], ("BatchMatMulOptions", {}), 3)
 
 
-def real_dense(filters):
+def real_dense(filters, activation=0):
     inputs, output = [tensor((3, 8), "FLOAT32", None), filters], tensor((3, 6), "FLOAT32", None)
-    return one_operator("FULLY_CONNECTED", inputs, [output], ("FullyConnectedOptions", {}), 14)
+    row = ("FullyConnectedOptions", {"fusedActivationFunction": activation})
+    return one_operator("FULLY_CONNECTED", inputs, [output], row, 14)
 
 
 def lookup(table):
@@ -200,6 +201,10 @@ BROKEN = {
         dense(weights(6, 8, scales=SIX)),
     ),
     ("tflm", "one scale for each operand"): (matmul(SIX), matmul((0.02,))),
+    ("tflm", "table must have one scale"): (
+        lookup(weights(6, 8, scales=SIX)),
+        lookup(weights(6, 8)),
+    ),
     ("tflm", "left free"): (conv(source=tensor(IMAGE, free=True)), conv()),
     ("litert", "Weights in blocks are INT4"): (
         real_dense(in_blocks(6, 64, type="INT2")),
@@ -208,6 +213,10 @@ BROKEN = {
     ("litert", "Weights in blocks are INT4 for FULLY_CONNECTED"): (
         one_operator("DEQUANTIZE", [in_blocks(6, 64)], [tensor((6, 64), "FLOAT32", None)], None, 6),
         lookup(in_blocks(6, 64, type="INT2")),
+    ),
+    ("litert", "must not be fused"): (
+        real_dense(in_blocks(6, 64), activation=1),
+        real_dense(weights(6, 64, type="INT4"), activation=1),
     ),
     ("litert", "whole bytes"): (
         lookup(weights(6, 7, type="INT4")),

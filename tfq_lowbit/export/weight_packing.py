@@ -9,10 +9,13 @@ from tfq_lowbit.export.file_editing import FileEditor
 from tfq_lowbit.export.weight_matching import FoundWeights, TrainedWeights
 from tfq_lowbit.ste import short_float_ste
 from tfq_lowbit.targets.litert import DEPTH_MULTIPLES, FLOAT_VERSIONS, find_version
+from tfq_lowbit.targets.reading import ACTIVATIONS
 
 CONTAINERS = ("INT2", "INT4", "INT8")
 # Third keys of `FLOAT_VERSIONS`.
 ONE_SCALE, BLOCKS = "one scale", "blocks"
+# Fused activations that are operators as well.
+SPLITTABLE = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1", "TANH")
 LOOKUP, TABLE_READER = "EMBEDDING_LOOKUP", "GATHER"
 # How far rounding may move the scale of a block to what the kernels take, of its value.
 SCALE_TOLERANCE = 2.0**-8
@@ -78,12 +81,14 @@ class WeightPacker:
             variant = self._store(found, stored, block, may_be_one=True)
             for user in users:
                 self._look_up(name, user, stored, variant)
-        elif self.is_dynamic and (stored := self._dynamic_type(found, block, operators, wider)):
+        elif self.is_dynamic and (stored := self._dynamic_type(found, block, users, wider)):
             is_dynamic, note = True, "input quantized in each call"
             variant = self._store(found, stored, block)
             for user in users:
                 operator = self.editor.name_of(user)
                 self.editor.set_version(user, self._version(operator, stored, variant))
+                if block:
+                    self._split_activation(name, user)
         else:
             stored, note = natural, "computes in float"
             self._dequantize(name, found, stored, block, users)
@@ -115,10 +120,13 @@ class WeightPacker:
 
     # Operators that quantize their input.
 
-    def _dynamic_type(self, found, block, operators, types):
+    def _dynamic_type(self, found, block, users, types):
         """Return the narrowest type that all operators take, "" where there is none."""
         variant = BLOCKS if block else ""
+        operators = {self.editor.name_of(each) for each in users}
         if block and (found.axis != 0 or not _has_short_scales(found)):
+            return ""
+        if block and any(_fused(each) not in SPLITTABLE for each in users):
             return ""
         fits = (
             each
@@ -126,6 +134,19 @@ class WeightPacker:
             if all((name, each, variant) in FLOAT_VERSIONS for name in operators)
         )
         return next(fits, "")
+
+    def _split_activation(self, name, operator):
+        """Let an operator do what was fused: with blocks, the builtin kernel does not."""
+        fused = _fused(operator)
+        if fused == "NONE":
+            return
+        editor, (output,) = self.editor, operator.outputs
+        sums = editor.add_tensor(f"{name}/sums", editor.sizes(output))
+        operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
+        operator.outputs = [sums]
+        place = editor.subgraph.operators.index(operator) + 1
+        made = editor.make_operator(fused, self._version(fused), [sums], output)
+        editor.subgraph.operators.insert(place, made)
 
     # Tables.
 
@@ -202,6 +223,11 @@ class WeightPacker:
         sizes = list(found.codes.shape)
         made.append(editor.make_reshape(self._version("RESHAPE"), product, reals, sizes))
         return made
+
+
+def _fused(operator):
+    """Return the name of the fused activation of an operator."""
+    return ACTIVATIONS[getattr(operator.builtinOptions, "fusedActivationFunction", 0)]
 
 
 def _has_short_scales(found):

@@ -25,7 +25,7 @@ STATEMENT = (
 )
 
 # For the exporter.
-CONTAINERS = {name: ("INT8",) for name in litert.CONTAINERS}
+CONTAINERS = {name: ("INT8",) for name in litert.KERNELS}
 FAST_CONTAINERS = CONTAINERS
 SINGLE_SCALE = frozenset({("FULLY_CONNECTED", "INT8")})
 IO_TYPES = ("int8",)

@@ -19,7 +19,7 @@ from tfq_lowbit.targets.rules import (
 STATEMENT = "A static check against the operators that Vela 5.2 reports for the Ethos-U55 and U65."
 
 # For the exporter.
-CONTAINERS = {name: ("INT8",) for name in litert.CONTAINERS}
+CONTAINERS = {name: ("INT8",) for name in litert.KERNELS}
 FAST_CONTAINERS = CONTAINERS
 IO_TYPES = ("int8",)
 HAS_FIXED_BATCH = True

@@ -17,6 +17,8 @@ CONTAINERS = {
     "FULLY_CONNECTED": ("INT2", "INT4", "INT8"),
     "TRANSPOSE_CONV": ("INT8",),
 }
+# Of those, the ones that every target has.
+KERNELS = tuple(name for name in CONTAINERS if name != "EMBEDDING_LOOKUP")
 # Those that run as fast as INT8 or faster.
 FAST_CONTAINERS = {
     "CONV_2D": ("INT8",),
@@ -159,7 +161,11 @@ FLOAT_VERSIONS = {
     ("FULLY_CONNECTED", "INT4", "blocks"): Version(14, "2.21.0"),
     ("FULLY_CONNECTED", "INT2", ""): Version(14, "2.21.0"),
     ("MUL", "", ""): Version(1, "1.5.0"),
+    ("RELU", "", ""): Version(1, "1.5.0"),
+    ("RELU6", "", ""): Version(1, "1.5.0"),
+    ("RELU_N1_TO_1", "", ""): Version(1, "1.5.0"),
     ("RESHAPE", "", ""): Version(1, "1.5.0"),
+    ("TANH", "", ""): Version(1, "1.5.0"),
 }
 
 

@@ -158,6 +158,10 @@ def _odd_blocks(operator):
     return f"blocks of {block}" if block % XNNPACK_BLOCK else ""
 
 
+def _fused_behind_blocks(operator):
+    return operator.activation.replace("NONE", "") if operator.weights.block_size else ""
+
+
 def _partial_bytes(operator):
     table = operator.weights
     is_whole = table.shape[-1] % DEPTH_MULTIPLES.get(table.type, 1) == 0
@@ -286,6 +290,12 @@ RULES = (
         "Weights in blocks are INT4 for FULLY_CONNECTED, INT4 or INT2 for EMBEDDING_LOOKUP, and "
         "their data float",
         "Unpack them by DEQUANTIZE with one scale and MUL, or take a scale for each channel.",
+    ),
+    Rule(
+        frozenset({"FULLY_CONNECTED"}),
+        _fused_behind_blocks,
+        "With weights in blocks its activation must not be fused: the builtin kernel ignores it",
+        "Let an operator of its own compute it.",
     ),
     Rule(
         frozenset({"EMBEDDING_LOOKUP"}),

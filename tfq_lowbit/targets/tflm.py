@@ -14,7 +14,7 @@ STATEMENT = (
 
 # For the exporter.
 CONTAINERS = {
-    **{name: ("INT8",) for name in litert.CONTAINERS},
+    **{name: ("INT8",) for name in litert.KERNELS},
     "CONV_2D": ("INT4", "INT8"),
     "DEPTHWISE_CONV_2D": ("INT4", "INT8"),
     "FULLY_CONNECTED": ("INT4", "INT8"),
@@ -98,6 +98,12 @@ RULES = (
         _matmul_scales,
         "It takes one scale for each operand; more are silently ignored",
         "Quantize it per tensor, or use FULLY_CONNECTED.",
+    ),
+    Rule(
+        frozenset({"EMBEDDING_LOOKUP"}),
+        _matmul_scales,
+        "Its table must have one scale; more are silently ignored",
+        "Export with target='tflm', which gathers the rows in int8.",
     ),
 )
 FILE_RULES = (
