@@ -68,6 +68,28 @@ def attending(attend):
     return build
 
 
+def by_equations(x):
+    """Returns attention of two heads as people write it out."""
+    query, key, value = (
+        ops.einsum("bsc,chd->bshd", x, draw(12, 2, 6) / 4) + draw(2, 6) for _ in range(3)
+    )
+    scores = ops.einsum("bqhd,bkhd->bhqk", query, key) / 2.4
+    summed = ops.einsum("bhqk,bkhd->bqhd", ops.softmax(scores), value)
+    return ops.einsum("bqhd,hdc->bqc", summed, draw(2, 6, 12) / 4)
+
+
+def of_patches():
+    inputs = keras.Input((8, 6, 3))
+    patches = ops.reshape(ops.image.extract_patches(inputs, 2), (-1, 12, 12))
+    x = ops.matmul(patches, draw(12, 8)) + draw(8)
+    x = (x + draw(1, 12, 8) / 4) * draw(12, 1)
+    return keras.Model(inputs, layers.Dense(4)(ops.relu(x) - draw(8)))
+
+
+def draw(*shape):
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
 NETS = {
     "convolutions of sequences": lambda: chain(
         layers.Conv1D(8, 3, padding="causal", activation="relu"),
@@ -262,6 +284,8 @@ NETS |= {
     "dot-product attention": attending(
         lambda x: layers.Attention()([x, layers.Dense(12, activation="relu")(x)])
     ),
+    "attention by equations": attending(by_equations),
+    "patches and positions": lambda: of_patches(),
     "products": attending(
         lambda x: ops.matmul(ops.matmul(x, layers.Permute((2, 1))(layers.Dense(12)(x))), x)
     ),

@@ -171,6 +171,17 @@ def test_an_agreement_counts_over_batches():
     assert str(agreement) == "77.7778 % equal, largest difference 3, top-1 66.67 %"
 
 
+def test_an_agreement_names_a_tie_that_recurs():
+    agreement = Agreement()
+    agreement.update(np.int8([1, 2, 7, 7]), np.int8([1, 2, 8, 8]))
+    agreement.update(np.int8([7]), np.int8([8]))
+    assert agreement.parted == {(7, 8)}
+    assert "always 7 and 8" in str(agreement)
+    agreement.update(np.int8([5]), np.int8([4]))
+    assert agreement.parted == {(7, 8), (5, 4)}
+    assert "always" not in str(agreement)
+
+
 def test_codes_are_subtracted_without_overflow():
     agreement = Agreement()
     agreement.update(np.array([-128], np.int8), np.array([127], np.int8))

@@ -232,7 +232,9 @@ def test_normalization_behind_a_layer_does_not_train():
 @pytest.mark.parametrize(
     ("call", "reason"),
     [
-        (lambda layer, x: layer(x, x, attention_mask=x[:, :, :5]), "it takes a mask"),
+        (lambda layer, x: layer(x, x, query_mask=x[:, :, 0]), "it takes a mask of a kind"),
+        (lambda layer, x: layer(x, x, attention_mask=x[:, :, :5] > 0), "attention_mask must be a"),
+        (lambda layer, x: layer(x, x, value_mask=x[:, :, :5]), "value_mask must have 2 axes"),
         (lambda layer, x: layer(x[:, None], x[:, None]), "attention_axes must be None"),
     ],
 )
@@ -289,6 +291,13 @@ RECURRENT = {
     "LSTM": lambda: layers.LSTM(4, return_sequences=True, name="mine"),
     "LSTM of other functions": lambda: layers.LSTM(
         4, activation="relu", recurrent_activation="hard_sigmoid", name="mine"
+    ),
+    "a cell": lambda: layers.RNN(layers.LSTMCell(4), return_sequences=True, name="mine"),
+    "cells": lambda: layers.RNN(
+        [layers.GRUCell(4, reset_after=False), layers.SimpleRNNCell(3)],
+        go_backwards=True,
+        return_sequences=True,
+        name="mine",
     ),
     "both ways": lambda: layers.Bidirectional(layers.LSTM(4), name="mine"),
     "both ways, sequences": lambda: layers.Bidirectional(
@@ -351,6 +360,20 @@ def test_a_recurrent_call_that_has_no_form_is_refused(call, reason):
     inputs = keras.Input((3, 5))
     model = keras.Model(inputs, call(layers.GRU(4, name="mine"), inputs))
     with pytest.raises(ValueError, match=rf"'mine' \(GRU\) cannot be quantized.*{reason}"):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda layer, x: layer(x, mask=x[:, :, 0] > 0), "takes a mask"),
+        (lambda layer, x: layer(x, initial_state=x[:, 0, :4]), "initial_state must be None"),
+    ],
+)
+def test_a_call_of_cells_that_has_no_form_is_refused(call, reason):
+    inputs = keras.Input((3, 5))
+    model = keras.Model(inputs, call(layers.RNN(layers.GRUCell(4), name="mine"), inputs))
+    with pytest.raises(ValueError, match=rf"'mine' \(RNN\) cannot be quantized.*{reason}"):
         tfq.quantize_model(model, tfq.Recipe.lsq())
 
 

@@ -14,6 +14,7 @@ from tfq_lowbit.wrappers import (
     RegisteredFunction,
     RPReLU,
     StaticSlice,
+    WeightTensor,
     gelu_tanh,
 )
 
@@ -58,6 +59,7 @@ TAKEN = {
     "CausalMask": (lambda: CausalMask(), Role.ACTIVATION),
     "ChannelScale": (lambda: ChannelScale(), Role.BATCH_NORM),
     "StaticSlice": (lambda: StaticSlice((1,), (2,)), Role.SHAPE),
+    "WeightTensor": (lambda: WeightTensor((2,)), Role.WEIGHT),
     "Dense softmax": (lambda: layers.Dense(2, activation="softmax"), Role.KERNEL),
     "BatchNormalization": (lambda: built(layers.BatchNormalization()), Role.BATCH_NORM),
     "BatchNormalization axis 3": (
@@ -138,12 +140,17 @@ DECOMPOSED = {
     "UnitNormalization": lambda: layers.UnitNormalization(),
     "MaxPooling1D": lambda: layers.MaxPooling1D(),
     "Normalization": lambda: built(layers.Normalization(mean=1.0, variance=2.0)),
+    "RNN": lambda: built(layers.RNN(layers.GRUCell(2)), 3),
     "RepeatVector": lambda: layers.RepeatVector(2),
     "SeparableConv1D": lambda: layers.SeparableConv1D(2, 3),
     "SeparableConv2D": lambda: layers.SeparableConv2D(2, 3),
     "UpSampling1D": lambda: layers.UpSampling1D(),
 }
 TAKEN |= {name: (make, Role.DECOMPOSED) for name, make in DECOMPOSED.items()}
+
+
+class OwnCell(layers.GRUCell):
+    """A cell that may compute anything."""
 
 
 class MyDense(layers.Dense):
@@ -258,6 +265,16 @@ REFUSED = {
         "LSTM",
         "'double' has no integer form",
     ),
+    "RNN": (lambda: layers.RNN(OwnCell(2)), "RNN", "not OwnCell"),
+    "RNN of several": (lambda: layers.RNN([layers.GRUCell(2), OwnCell(2)]), "RNN", "not OwnCell"),
+    "RNN dropout": (
+        lambda: layers.RNN(layers.GRUCell(2, recurrent_dropout=0.5)),
+        "RNN",
+        "recurrent_dropout must be 0, received 0.5",
+    ),
+    "RNN states": (lambda: layers.RNN(layers.GRUCell(2), return_state=True), "RNN", "return_state"),
+    "RNN kept": (lambda: layers.RNN(layers.GRUCell(2), stateful=True), "RNN", "stateful=True"),
+    "RNN unbuilt": (lambda: layers.RNN(layers.GRUCell(2)), "RNN", "no weights yet; call the"),
     "Bidirectional": (
         lambda: layers.Bidirectional(layers.RNN(layers.LSTMCell(2))),
         "Bidirectional",
@@ -419,6 +436,7 @@ def test_every_reason_to_refuse_is_tested():
         "RPReLU",
         "Permute",
         "StaticSlice",
+        "WeightTensor",
     }
     never_refused |= {"FloatIsland", "RegisteredFunction"}
     never_refused |= {"Cropping1D", "RepeatVector", "UpSampling1D", "ReLU", "LeakyReLU", "ELU"}

@@ -200,18 +200,3 @@ def test_what_cannot_be_traced_is_refused_with_the_reason(model, words):
 def test_a_model_that_was_never_built_is_refused():
     with pytest.raises(ValueError, match="'net' .* is not built.*Call it on data once"):
         read_graph(Net(name="net"))
-
-
-class OwnWeights(layers.Layer):
-    def build(self, input_shape):
-        self.factor = self.add_weight(shape=(), initializer="ones")
-
-    def call(self, inputs):
-        return inputs * self.factor
-
-
-def test_a_layer_with_weights_of_its_own_stays_whole_and_is_refused_by_name():
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, OwnWeights(name="mine")(layers.Dense(4)(inputs)))
-    with pytest.raises(ValueError, match=r"'mine' \(OwnWeights\) cannot be quantized"):
-        tfq.quantize_model(model, tfq.Recipe.lsq(), draw(4, 4))

@@ -7,7 +7,7 @@ from tfq_lowbit.export.chain import Chain
 from tfq_lowbit.export.operators import Dequantize
 from tfq_lowbit.export.pending import Pending, PendingCodes, PendingInput, PendingMove
 from tfq_lowbit.export.pending_norm import pack_signs
-from tfq_lowbit.export.program import Grid, Tensor
+from tfq_lowbit.export.program import Constant, Grid, Tensor
 from tfq_lowbit.quantizers.grid import int8_zero_point
 
 
@@ -126,13 +126,14 @@ class Lowering:
             quantizer: an activation quantizer.
 
         Returns:
-            The tensor.
+            The tensor, or the constant that a tensor of weights is.
         """
         value = self.values[edge]
         if isinstance(value, Tensor):
             value = PendingCodes(name, value)
         tensor = value.emit(self.emitter, grid_of(quantizer))
-        self.program.edges[name] = tensor
+        if not isinstance(tensor, Constant):
+            self.program.edges[name] = tensor
         if output is not None:
             self.values[output] = tensor
         return tensor

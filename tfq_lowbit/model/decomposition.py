@@ -12,14 +12,14 @@ from tfq_lowbit.model.decompositions.parts import Parts
 from tfq_lowbit.model.graph import Graph, is_edge
 
 
-def decompose_layers(graph: Graph, isolate: Callable | None = None, classes=None):
+def decompose_layers(graph: Graph, isolate: Callable | None = None, wants: Callable | None = None):
     """Replace the calls of layers that consist of several by the calls of those.
 
     Args:
         graph: the graph, changed in place.
         isolate: `(node, error)`, what is done with a call that cannot be quantized; None raises the
             error.
-        classes: the layer classes that are taken apart, None for all that can be.
+        wants: `(node)`, whether a call is taken apart that can be; None for all.
 
     Raises:
         ValueError: naming a layer that cannot be quantized.
@@ -29,7 +29,7 @@ def decompose_layers(graph: Graph, isolate: Callable | None = None, classes=None
     waiting = list(reversed(graph.nodes))
     while waiting:
         node = waiting.pop()
-        if classes is not None and type(node.layer) not in classes:
+        if wants is not None and not wants(node):
             continue
         parts = Parts(graph, node, names, made)
         try:

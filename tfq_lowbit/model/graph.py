@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tfq_lowbit.model.channel_scales import apply_channel_scale
+from tfq_lowbit.model.arrays import adopt_weights
 from tfq_lowbit.model.operations import layer_of_operation, rescaling_after
 from tfq_lowbit.model.registration import apply_registration
 from tfq_lowbit.model.tracing import functional_of, functional_of_call
@@ -199,21 +199,20 @@ def read_graph(model) -> Graph:
             "as its first layer or call model.build(input_shape)."
         )
     graph = _read_calls(functional_of(model))
-    index, registered, scales = 0, dict[int, Any](), dict[int, Any]()
+    index, registered = 0, dict[int, Any]()
     while index < len(graph.nodes):
         apply_registration(graph.nodes[index], registered)
-        apply_channel_scale(graph.nodes[index], scales)
-        inner = _functional_of_node(graph.nodes[index])
+        inner = _read_node(graph.nodes[index])
         if inner is None:
             index += 1
         else:
-            _inline(graph, index, _read_calls(inner))
+            _inline(graph, index, inner)
     _replace_operations(graph)
     return graph
 
 
-def _functional_of_node(node):
-    """Return what a nested model, or a layer of somebody's own, does; None for other calls."""
+def _read_node(node) -> Graph | None:
+    """Read what a nested model, or a layer of somebody's own, does; None for other calls."""
 
     def symbolic(leaf):
         return keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype) if is_edge(leaf) else leaf
@@ -225,7 +224,12 @@ def _functional_of_node(node):
             f"{node.layer.name!r} ({type(node.layer).__name__}) is called with training=True, so "
             "that it would train in inference too. Leave `training` to Keras."
         )
-    return functional
+    if functional is None:
+        return None
+    inner = _read_calls(functional)
+    if isinstance(node.layer, keras.Model) or adopt_weights(node.layer, functional, inner.nodes):
+        return inner
+    return None
 
 
 def _read_calls(functional) -> Graph:
@@ -306,10 +310,15 @@ def _inline(graph, index, inner):
         leaf = outside.get(leaf, leaf) if is_edge(leaf) else leaf
         return passed_on.get(leaf, leaf) if is_edge(leaf) else leaf
 
-    names = {node.name for node in graph.nodes}
+    names = {node.name for node in graph.nodes if node is not call}
     for node in inner.nodes:
-        node.path = f"{call.path}/{node.path}"
-        node.name = unused_name(f"{call.name}_{node.name}", names)
+        if not isinstance(node.layer, keras.layers.Layer):
+            node.origin = node.origin or call.path  # an operation has no name that one gave it
+        if len(inner.nodes) == 1 and not isinstance(call.layer, keras.Model):
+            node.path, node.name = call.path, call.name
+        else:
+            node.path = f"{call.path}/{node.path}"
+            node.name = unused_name(f"{call.name}_{node.name}", names)
         names.add(node.name)
         node.args, node.kwargs, node.outputs = keras.tree.map_structure(
             rename, (node.args, node.kwargs, node.outputs)

@@ -2,6 +2,7 @@
 
 import keras
 
+from tfq_lowbit.model.arrays import freeze_arrays
 from tfq_lowbit.model.graph import Graph, Node
 from tfq_lowbit.model.rules import NO_FORM, find_rule
 from tfq_lowbit.wrappers import FloatIsland
@@ -23,6 +24,7 @@ class Islands:
         if id(layer) not in self._islands:
             self._islands[id(layer)] = FloatIsland(layer, _reason(str(error)))
         node.layer = self._islands[id(layer)]
+        freeze_arrays(node)
         _check_island(node, str(error))
 
     def isolate_all(self, graph: Graph):

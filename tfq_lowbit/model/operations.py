@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from numbers import Real
 
 import keras
 
+from tfq_lowbit.model.arrays import own_arrays
 from tfq_lowbit.wrappers import AxisMean, MatMul, RegisteredFunction, gelu_tanh
 
 layers = keras.layers
@@ -30,7 +32,7 @@ def layer_of_operation(node, is_edge: Callable):
         return (MatMul(name=node.name), [left, right]) if is_batch else None
     if kind in _MERGING or kind in _RESCALING:
         return _with_two_operands(kind, node, is_edge)
-    if kind not in _LAYERS:
+    if kind not in _LAYERS or own_arrays(node):
         return None
     layer = _LAYERS[kind](node, node.layer.get_config(), node.data_inputs[0].shape)
     return None if layer is None else (layer, node.args[0])
@@ -51,9 +53,9 @@ def _with_two_operands(kind, node, is_edge):
         return _MERGING[kind](name=node.name), [first, second]
     if is_edge(second) and kind in ("Add", "Multiply"):
         first, second = second, first
-    if is_edge(second) and isinstance(first, (int, float)) and kind == "Subtract":
+    if is_edge(second) and isinstance(first, Real) and kind == "Subtract":
         return layers.Rescaling(-1.0, float(first), name=node.name), second
-    if not is_edge(first) or not isinstance(second, (int, float)) or kind not in _RESCALING:
+    if not is_edge(first) or not isinstance(second, Real) or kind not in _RESCALING:
         return None
     scale, offset = _RESCALING[kind](second)
     return layers.Rescaling(scale, offset, name=node.name), first

@@ -56,7 +56,8 @@ class Placement:
         self.settings = _resolve_settings(self.graph, self.recipe, self.roles)
         self._uses: dict[Edge, list[Node]] = {}
         for node in self.graph.nodes:
-            for edge in node.inputs:
+            # A tensor of weights reads no values.
+            for edge in node.inputs if self.roles[node] is not Role.WEIGHT else ():
                 self._uses.setdefault(edge, []).append(node)
         self._producers = {
             edge: node for node in self.graph.nodes for edge in keras.tree.flatten(node.outputs)
@@ -264,7 +265,7 @@ class Placement:
             return keeps_sign and self._is_nonnegative(node.data_inputs[0])
         if role is Role.FUNCTION:
             return require_function(node.layer).sign is Sign.NONNEGATIVE
-        if type(node.layer) is keras.layers.Subtract or role is Role.EMBEDDING:
+        if type(node.layer) is keras.layers.Subtract or role in (Role.EMBEDDING, Role.WEIGHT):
             return False
         if type(node.layer) is keras.layers.Multiply and len(set(node.data_inputs)) == 1:
             return len(node.data_inputs) == 2  # a square

@@ -188,6 +188,25 @@ def recurrent(layer):
     return None if layer.built else "it has no weights yet; call the layer once"
 
 
+def rnn(layer):
+    """Return why an `RNN` cannot be quantized."""
+    cell = layer.cell
+    known = (keras.layers.GRUCell, keras.layers.LSTMCell, keras.layers.SimpleRNNCell)
+    cells = cell.cells if isinstance(cell, keras.layers.StackedRNNCells) else [cell]
+    for each in cells:
+        if type(each) not in known:
+            return (
+                f"its cells must be LSTMCell, GRUCell or SimpleRNNCell, not {type(each).__name__}"
+            )
+        if each.recurrent_dropout:
+            return f"recurrent_dropout must be 0, received {each.recurrent_dropout!r}"
+    if layer.return_state:
+        return "return_state=True has no form here; use the layer of its cell"
+    if layer.stateful:
+        return "stateful=True has no form here"
+    return None if layer.built else "it has no weights yet; call the layer once"
+
+
 def bidirectional(layer):
     """Return why a `Bidirectional` cannot be quantized."""
     for each in (layer.forward_layer, layer.backward_layer):

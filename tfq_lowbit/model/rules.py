@@ -24,6 +24,7 @@ from tfq_lowbit.wrappers import (
     RegisteredIdentity,
     RPReLU,
     StaticSlice,
+    WeightTensor,
 )
 
 
@@ -38,6 +39,7 @@ class Role(enum.Enum):
     COMBINE = "mixes tensors; gets a grid of its own"
     CONCATENATE = "joins tensors on one grid, or takes the largest or smallest"
     EMBEDDING = "looks rows of a table up; gets a grid of its own"
+    WEIGHT = "is a tensor of weights; gets a grid of its own"
     MEAN = "averages everything; gets a grid of its own"
     AVERAGE_POOL = "averages or mixes codes on the grid of its input"
     MAX_POOL = "picks codes; a quantizer goes behind it"
@@ -114,6 +116,7 @@ _DECOMPOSED: dict[type, Callable] = {
     keras.layers.MultiHeadAttention: refusals.attention,
     keras.layers.Normalization: refusals.normalization,
     keras.layers.RMSNormalization: refusals.rms_norm,
+    keras.layers.RNN: refusals.rnn,
     keras.layers.RepeatVector: lambda layer: None,
     keras.layers.SeparableConv1D: refusals.kernel_layer,
     keras.layers.SeparableConv2D: refusals.kernel_layer,
@@ -154,6 +157,7 @@ RULES = (
     Rule(AxisMean, Role.MEAN),
     Rule(InverseRoot, Role.FUNCTION),
     Rule(keras.layers.Embedding, Role.EMBEDDING, refusals.embedding),
+    Rule(WeightTensor, Role.WEIGHT),
     Rule(MatMul, Role.COMBINE),
     Rule(CausalMask, Role.ACTIVATION),
     Rule(keras.layers.Concatenate, Role.CONCATENATE, refusals.concatenate),

@@ -33,8 +33,8 @@ def functional_of_call(layer, args, kwargs):
         kwargs: keyword arguments, likewise.
 
     Returns:
-        A functional model; None for a layer of Keras or of this package, or one whose `call` cannot
-        be traced or uses weights that belong to no layer in it.
+        A functional model; None for a layer that Keras or this package offers, or one whose `call`
+        cannot be traced.
 
     Raises:
         ValueError: if it is a model, as `trace_call` raises.
@@ -42,16 +42,15 @@ def functional_of_call(layer, args, kwargs):
     if isinstance(layer, keras.Model):
         functional = _with_graph(layer)
         return trace_call(layer, args, kwargs) if functional is None else functional
-    if type(layer).__module__.split(".")[0] in ("keras", "tfq_lowbit"):
-        return None
-    if not isinstance(layer, keras.layers.Layer):
+    # Keras has layers that it does not offer by themselves, as LayerScale of ConvNeXt.
+    is_public = getattr(keras.layers, type(layer).__name__, None) is type(layer)
+    is_own = type(layer).__module__.split(".")[0] != "tfq_lowbit"
+    if is_public or not is_own or not isinstance(layer, keras.layers.Layer):
         return None
     try:
-        functional = trace_call(layer, args, kwargs)
+        return trace_call(layer, args, kwargs)
     except ValueError:
         return None
-    traced = {id(weight) for weight in functional.weights}
-    return functional if all(id(weight) in traced for weight in layer.weights) else None
 
 
 def trace_call(layer, args, kwargs):

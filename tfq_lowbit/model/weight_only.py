@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from tfq_lowbit.model.arrays import freeze_arrays, takes_arrays
 from tfq_lowbit.model.copying import copied, copy_weights, quantizer_of_weights, rebuild
 from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.graph import Graph, find_ends, is_edge
@@ -45,7 +46,13 @@ def quantize_weights(graph: Graph, recipe):
     """
     makes_masks = any(_makes_mask(node.layer) for node in graph.nodes)
     taken_apart = OF_KERNELS if makes_masks else (*OF_KERNELS, *OF_KERNELS_WITHOUT_MASKS)
-    decompose_layers(graph, lambda node, error: None, taken_apart)
+    decompose_layers(
+        graph,
+        lambda node, error: None,
+        lambda node: type(node.layer) in taken_apart or takes_arrays(node),
+    )
+    for node in graph.nodes:
+        freeze_arrays(node)
     weighted = [node for node in graph.nodes if _has_weights(node.layer)]
     if not weighted:
         raise ValueError(

@@ -21,7 +21,7 @@ from tfq_lowbit.wrappers.families import (
 from tfq_lowbit.wrappers.float_island import FloatIsland
 from tfq_lowbit.wrappers.fold_batch import FoldBatch
 from tfq_lowbit.wrappers.gelu import gelu_tanh
-from tfq_lowbit.wrappers.matmul import CausalMask, MatMul
+from tfq_lowbit.wrappers.matmul import MASKED_SCORE, CausalMask, MatMul
 from tfq_lowbit.wrappers.normalizing import AxisMean, InverseRoot
 from tfq_lowbit.wrappers.quantize_activation import QuantizeActivation
 from tfq_lowbit.wrappers.quantize_embedding import QuantizeEmbedding
@@ -33,10 +33,12 @@ from tfq_lowbit.wrappers.schemes import LSQ, PACT, Binarize
 from tfq_lowbit.wrappers.shell import Shell
 from tfq_lowbit.wrappers.snap_to_grid import SnapToGrid
 from tfq_lowbit.wrappers.static_slice import StaticSlice
+from tfq_lowbit.wrappers.weight_tensor import WeightTensor
 
 __all__ = [
     "FAMILIES",
     "LSQ",
+    "MASKED_SCORE",
     "PACT",
     "STANDALONE_CODE",
     "RPReLU",
@@ -62,6 +64,7 @@ __all__ = [
     "Shell",
     "SnapToGrid",
     "StaticSlice",
+    "WeightTensor",
     "batch_norm_affine",
     "bias_reason",
     "bias_codes",

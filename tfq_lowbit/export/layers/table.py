@@ -38,6 +38,7 @@ from tfq_lowbit.export.layers.quantization import (
     lower_rescaling,
     lower_snap_to_grid,
 )
+from tfq_lowbit.export.layers.weight_tensor import lower_weight_tensor
 from tfq_lowbit.model import NO_OPS
 from tfq_lowbit.wrappers import (
     AxisMean,
@@ -58,6 +59,7 @@ from tfq_lowbit.wrappers import (
     RPReLU,
     SnapToGrid,
     StaticSlice,
+    WeightTensor,
 )
 
 # Each takes the `Lowering` and the `Node`, and sets the value of the node's output.
@@ -80,6 +82,7 @@ LOWERINGS = {
     RegisteredFunction: lower_function,
     SnapToGrid: lower_snap_to_grid,
     StaticSlice: lower_slice,
+    WeightTensor: lower_weight_tensor,
     keras.layers.Activation: lower_activation,
     keras.layers.Add: lower_add,
     keras.layers.Average: lower_average,

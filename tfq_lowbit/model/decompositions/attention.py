@@ -6,7 +6,7 @@ import keras
 
 from tfq_lowbit.model.graph import is_edge
 from tfq_lowbit.model.rules import refusal
-from tfq_lowbit.wrappers import CausalMask, MatMul
+from tfq_lowbit.wrappers import MASKED_SCORE, CausalMask, MatMul
 
 layers = keras.layers
 
@@ -15,7 +15,13 @@ ARGUMENTS = (
     *("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask"),
     *("return_attention_scores", "training", "use_causal_mask"),
 )
-MASKS = ("query_mask", "value_mask", "key_mask", "attention_mask", "mask")
+# The masks that have a form, and the axes that a mask of each rank has: heads, queries, keys.
+MASKS = {
+    "attention_mask": {3: lambda sizes: (1, *sizes), 4: lambda sizes: (*sizes,)},
+    "value_mask": {2: lambda sizes: (1, 1, *sizes)},
+    "key_mask": {2: lambda sizes: (1, 1, *sizes)},
+}
+OTHER_MASKS = ("query_mask", "mask")
 
 
 def decompose_multi_head(parts):
@@ -65,8 +71,8 @@ def _attend(parts, heads, groups, key_size, value_size):
         )
     scale, size = 1 / math.sqrt(key_size), heads // groups
     grouped = parts.reshape("groups", found["query"], (groups, size * steps, key_size))
-    if given.get("use_causal_mask") and size > 1:
-        raise refusal(layer, "a causal mask has no form here where heads share keys")
+    if size > 1 and (given.get("use_causal_mask") or any(map(given.get, MASKS))):
+        raise refusal(layer, "a mask has no form here where heads share keys")
     summed, weights = _weigh(
         parts, grouped, found["key"], found["value"], scale, given, layer.dropout, "heads"
     )
@@ -83,12 +89,23 @@ def _arguments(layer, call, names):
     """Return the arguments of a call by name.
 
     Raises:
-        ValueError: if it takes a mask that is a tensor.
+        ValueError: if it takes a mask that has no form.
     """
     given = dict(zip(names, call.args)) | call.kwargs
-    masks = keras.tree.flatten([given.get(name) for name in MASKS])
-    if any(is_edge(mask) or mask is not None for mask in masks):
-        raise refusal(layer, "it takes a mask; only use_causal_mask=True has an integer form")
+    others = keras.tree.flatten([given.get(name) for name in OTHER_MASKS])
+    if any(is_edge(mask) or mask is not None for mask in others):
+        raise refusal(
+            layer,
+            f"it takes a mask of a kind that has no form; those that have: {', '.join(MASKS)}",
+        )
+    for name in MASKS:
+        mask = given.get(name)
+        if mask is not None and not (is_edge(mask) and keras.backend.is_float_dtype(mask.dtype)):
+            raise refusal(
+                layer,
+                f"its {name} must be a tensor of 0 and 1 of a float type, as an input of the model "
+                f"is; received {getattr(mask, 'dtype', mask)}",
+            )
     return given
 
 
@@ -124,6 +141,9 @@ def _weigh(parts, query, key, value, scale, given, dropout, part):
     )
     if given.get("use_causal_mask"):
         scores = parts.add("mask", lambda **options: CausalMask(**options), scores)
+    for name in MASKS:
+        if given.get(name) is not None:
+            scores = _mask(parts, name, given[name], scores)
     weights = parts.add("softmax", lambda **options: layers.Softmax(**options), scores)
     dropped = weights
     if dropout:
@@ -132,3 +152,29 @@ def _weigh(parts, query, key, value, scale, given, dropout, part):
         )
     summed = parts.add(part, lambda **options: MatMul(**options), [dropped, value])
     return summed, weights
+
+
+def _mask(parts, name, mask, scores):
+    """Add the bound of scores by a mask of 0 and 1: low where it is 0, high where it is 1."""
+    rank = len(mask.shape)
+    if rank not in MASKS[name]:
+        ranks = ", ".join(map(str, MASKS[name]))
+        raise refusal(parts.call.layer, f"its {name} must have {ranks} axes, received {mask.shape}")
+    bounds = parts.reshape(name, _bounds(parts, mask), MASKS[name][rank](mask.shape[1:]))
+    return parts.add("masked", lambda **options: layers.Minimum(**options), [scores, bounds])
+
+
+def _bounds(parts, mask):
+    """Return the bounds that a mask stands for, once for all layers that take it."""
+    # The bounds are the first and the last of 256 codes.
+    scale, offset = -MASKED_SCORE * 255 / 128, MASKED_SCORE
+    for node in (*parts.graph.nodes, *parts.nodes):
+        is_rescaled = type(node.layer) is layers.Rescaling and node.data_inputs == [mask]
+        if is_rescaled and (node.layer.scale, node.layer.offset) == (scale, offset):
+            return node.output
+    return parts.add(
+        "bounds",
+        lambda **options: layers.Rescaling(scale, offset, **options),
+        mask,
+        is_precise=True,
+    )

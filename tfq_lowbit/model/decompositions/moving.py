@@ -2,6 +2,7 @@
 
 import keras
 
+from tfq_lowbit.model.arrays import own_arrays
 from tfq_lowbit.model.rules import refusal
 from tfq_lowbit.wrappers import StaticSlice
 
@@ -44,6 +45,41 @@ def decompose_cropping(parts):
     pairs = layer.cropping if isinstance(layer, layers.Cropping2D) else [layer.cropping]
     begin = [before for before, _ in pairs]
     return _cut(parts, edge, (*begin, 0), parts.call.output.shape[1:])
+
+
+def decompose_stack(parts):
+    """Take the stacking of tensors along a new axis apart: a join of tensors that have it."""
+    operation, rows = parts.call.layer, []
+    axis = operation.axis % len(parts.call.output.shape)
+    if axis == 0:
+        raise refusal(operation, "axis 0 is the batch")
+    if own_arrays(parts.call):
+        raise refusal(operation, "it must join tensors of the model alone, without arrays")
+    for edge in parts.call.data_inputs:
+        shape = list(edge.shape[1:])
+        shape.insert(axis - 1, 1)
+        rows.append(parts.reshape("row", edge, shape))
+    return parts.add("", lambda **options: layers.Concatenate(axis, **options), rows)
+
+
+def decompose_patches(parts):
+    """Take the extraction of patches that do not overlap apart: their pixels become channels."""
+    operation, (edge,) = parts.call.layer, parts.call.data_inputs
+    if len(edge.shape) != 4 or None in edge.shape[1:]:
+        raise refusal(operation, f"its images must be of known sizes, received {edge.shape}")
+    (rows, columns), (height, width) = operation.size, edge.shape[1:3]
+    for name, values in (
+        ("data_format", ["channels_last"]),
+        ("strides", [None, (rows, columns), *([rows] if rows == columns else [])]),
+        ("dilation_rate", [1]),
+    ):
+        if (value := getattr(operation, name)) not in values:
+            raise refusal(operation, f"its {name} must be {values[-1]!r}, received {value!r}")
+    if height % rows or width % columns:
+        raise refusal(operation, f"patches of {operation.size} must fill its images, {edge.shape}")
+    split = parts.reshape("rows", edge, (height // rows, rows, width // columns, -1))
+    ordered = parts.add("patches", lambda **options: layers.Permute((1, 3, 2, 4), **options), split)
+    return parts.reshape("", ordered, parts.call.output.shape[1:])
 
 
 def decompose_split(parts):

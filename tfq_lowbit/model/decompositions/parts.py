@@ -16,8 +16,8 @@ class Parts:
         graph: the graph that the call stands in.
         call: the call that is taken apart.
         names: names in use.
-        made: the layers with weights made so far, by the id of the layer and the name of the part:
-            a layer that is called twice stays shared.
+        made: the layers with weights made so far, by the id of what their weights come from and the
+            name of the part: a layer that is called twice stays shared.
         nodes: the calls of the parts.
         is_precise: whether the parts have eight bits whatever the recipe says.
     """
@@ -29,7 +29,7 @@ class Parts:
     nodes: list = field(default_factory=list)
     is_precise: bool = False
 
-    def add(self, part, make, inputs, weights=(), group="", is_precise=False):
+    def add(self, part, make, inputs, weights=(), source=None, group="", is_precise=False):
         """Add the call of a part.
 
         Args:
@@ -37,6 +37,7 @@ class Parts:
             make: `(**options) -> layer`, with the options of every Keras layer.
             inputs: an edge, or a list of edges.
             weights: variables or arrays, in the order of the part's own.
+            source: what the weights come from, None for the layer.
             group: of the edge that it makes.
             is_precise: whether this part has eight bits whatever the recipe says.
 
@@ -49,7 +50,11 @@ class Parts:
         if part:
             name = unused_name(name + suffix, self.names)
             self.names.add(name)
-        layer = self.made.get((id(whole), part))
+        key: tuple = (id(whole), part)
+        if source is not None:
+            config = {name: value for name, value in whole.get_config().items() if name != "name"}
+            key = (id(source), type(whole), repr(config), part)
+        layer = self.made.get(key)
         if layer is None:
             trainable = getattr(whole, "trainable", True)
             policy = getattr(whole, "dtype_policy", keras.config.dtype_policy()).name
@@ -60,7 +65,7 @@ class Parts:
                 layer.build(shapes)
             layer.set_weights([keras.ops.convert_to_numpy(each) for each in weights])
             if layer.weights:
-                self.made[id(whole), part] = layer
+                self.made[key] = layer
         taken = keras.tree.map_structure(
             lambda edge: keras.KerasTensor(edge.shape, edge.dtype), inputs
         )

@@ -16,7 +16,7 @@ layers = keras.layers
 
 def decompose_recurrent(parts):
     """Take `SimpleRNN`, `GRU` or `LSTM` apart."""
-    layer, edge = parts.call.layer, _sequence(parts)
+    layer, edge = parts.call.layer, sequence_of(parts)
     initial = parts.call.kwargs.get("initial_state")
     initial = parts.call.args[1] if len(parts.call.args) > 1 else initial
     initial = [state for state in keras.tree.flatten(initial) if state is not None]
@@ -29,7 +29,7 @@ def decompose_recurrent(parts):
 
 def decompose_bidirectional(parts):
     """Take `Bidirectional` apart: a recurrent layer each way, and what merges them."""
-    whole, edge = parts.call.layer, _sequence(parts)
+    whole, edge = parts.call.layer, sequence_of(parts)
     ways = []
     for prefix, layer in (("forward", whole.forward_layer), ("backward", whole.backward_layer)):
         steps, _ = _Cell(parts, layer, f"{prefix}_").run(edge, [])
@@ -66,7 +66,7 @@ _MERGES = {
 }
 
 
-def _sequence(parts):
+def sequence_of(parts):
     """Return the edge of the sequence.
 
     Raises:

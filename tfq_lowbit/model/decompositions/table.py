@@ -4,12 +4,23 @@ from collections.abc import Callable
 
 import keras
 
+from tfq_lowbit.model.decompositions.arrays import (
+    decompose_conv,
+    decompose_depthwise_conv,
+    decompose_matmul,
+    decompose_product,
+    decompose_quotient,
+    decompose_sum,
+    decompose_take,
+)
 from tfq_lowbit.model.decompositions.attention import (
     decompose_dot_product,
     decompose_grouped,
     decompose_multi_head,
 )
+from tfq_lowbit.model.decompositions.cells import decompose_cells
 from tfq_lowbit.model.decompositions.dot import decompose_dot
+from tfq_lowbit.model.decompositions.einsum import decompose_einsum
 from tfq_lowbit.model.decompositions.layer_normalization import (
     decompose_layer_norm,
     decompose_rms_norm,
@@ -19,9 +30,11 @@ from tfq_lowbit.model.decompositions.moving import (
     decompose_center_crop,
     decompose_cropping,
     decompose_item,
+    decompose_patches,
     decompose_repeat,
     decompose_sequence_upsampling,
     decompose_split,
+    decompose_stack,
 )
 from tfq_lowbit.model.decompositions.normalization import decompose_normalization
 from tfq_lowbit.model.decompositions.pooling import (
@@ -59,6 +72,7 @@ _LAYERS: dict[type, Callable] = {
     layers.MultiHeadAttention: decompose_multi_head,
     layers.Normalization: decompose_normalization,
     layers.RMSNormalization: decompose_rms_norm,
+    layers.RNN: decompose_cells,
     layers.RepeatVector: decompose_repeat,
     layers.SeparableConv1D: decompose_separable(layers.DepthwiseConv1D, layers.Conv1D),
     layers.SeparableConv2D: decompose_separable(layers.DepthwiseConv2D, layers.Conv2D),
@@ -68,7 +82,24 @@ _LAYERS: dict[type, Callable] = {
     layers.UpSampling1D: decompose_sequence_upsampling,
 }
 # Operations of Keras that no one layer does, by the name of their class, which is private.
-_OPERATIONS: dict[str, Callable] = {"GetItem": decompose_item, "Split": decompose_split}
+_OPERATIONS: dict[str, Callable] = {
+    "Add": decompose_sum(layers.Add),
+    "Conv": decompose_conv,
+    "DepthwiseConv": decompose_depthwise_conv,
+    "Divide": decompose_quotient,
+    "Dot": decompose_matmul,
+    "Einsum": decompose_einsum,
+    "ExtractPatches": decompose_patches,
+    "GetItem": decompose_item,
+    "Matmul": decompose_matmul,
+    "Multiply": decompose_product,
+    "Split": decompose_split,
+    "Stack": decompose_stack,
+    "Subtract": decompose_sum(layers.Subtract),
+    "Take": decompose_take,
+    "Tensordot": decompose_matmul,
+    "TrueDivide": decompose_quotient,
+}
 
 
 def decomposition_of(layer) -> Callable | None:
