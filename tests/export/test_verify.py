@@ -171,15 +171,12 @@ def test_an_agreement_counts_over_batches():
     assert str(agreement) == "77.7778 % equal, largest difference 3, top-1 66.67 %"
 
 
-def test_an_agreement_names_a_tie_that_recurs():
+def test_an_agreement_counts_ties():
     agreement = Agreement()
-    agreement.update(np.int8([1, 2, 7, 7]), np.int8([1, 2, 8, 8]))
+    agreement.update(np.int8([1, 2, 7]), np.int8([1, 3, 8]), np.array([True, False, True]))
     agreement.update(np.int8([7]), np.int8([8]))
-    assert agreement.parted == {(7, 8)}
-    assert "always 7 and 8" in str(agreement)
-    agreement.update(np.int8([5]), np.int8([4]))
-    assert agreement.parted == {(7, 8), (5, 4)}
-    assert "always" not in str(agreement)
+    assert (agreement.count, agreement.equal, agreement.ties) == (4, 1, 1)
+    assert "1 of 3 at ties" in str(agreement)
 
 
 def test_codes_are_subtracted_without_overflow():

@@ -20,8 +20,8 @@ class Agreement:
         max_step_difference: largest difference of two codes.
         same_top1: number of samples whose largest code is at the same place.
         samples: number of samples compared so, 0 where the tensor is no vector of scores.
-        parted: the different pairs of codes where the two part. One pair alone often is one tie
-            that recurs: a function of 256 codes, one of which lies between two codes.
+        ties: of the codes that differ, how many stand for a value so close to the middle between
+            two codes that float32 cannot tell; counted where that value is known.
     """
 
     equal: int = 0
@@ -29,7 +29,7 @@ class Agreement:
     max_step_difference: int = 0
     same_top1: int = 0
     samples: int = 0
-    parted: set[tuple[int, int]] = field(default_factory=set)
+    ties: int = 0
 
     @property
     def equal_fraction(self):
@@ -46,13 +46,12 @@ class Agreement:
         """Whether every code is equal."""
         return self.equal == self.count
 
-    def update(self, left, right):
-        """Add the codes of one batch."""
-        one, other = _integers(left), _integers(right)
-        difference = np.abs(one - other)
-        parts = difference != 0
-        self.parted.update(zip(one[parts].tolist(), other[parts].tolist(), strict=True))
-        self.equal += int(np.count_nonzero(~parts))
+    def update(self, left, right, is_tie=None):
+        """Add the codes of one batch, and which of them stand for a tie, if that is known."""
+        difference = np.abs(_integers(left) - _integers(right))
+        self.equal += int(np.count_nonzero(difference == 0))
+        if is_tie is not None:
+            self.ties += int(np.count_nonzero(difference[is_tie]))
         self.count += difference.size
         self.max_step_difference = max(self.max_step_difference, int(difference.max(initial=0)))
         if difference.ndim == 2 and difference.shape[1] > 1:
@@ -64,8 +63,8 @@ class Agreement:
         text = f"{100 * self.equal_fraction:.4f} % equal"
         if not self.is_exact:
             text += f", largest difference {self.max_step_difference}"
-        if len(self.parted) == 1:
-            text += ", always {} and {}".format(*next(iter(self.parted)))
+        if self.ties:
+            text += f", {self.ties} of {self.count - self.equal} at ties"
         if self.samples:
             text += f", top-1 {100 * self.same_top1 / self.samples:.2f} %"
         return text

@@ -32,6 +32,10 @@ from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, pack_model
 from tfq_lowbit.model import as_batches, is_no_op, read_graph
 from tfq_lowbit.native import load_delegate
 from tfq_lowbit.targets import TARGETS
+from tfq_lowbit.wrappers import QuantizeActivation
+
+# Of a step. A sum of float32 as long as those of layers is off by less.
+TIE_TOLERANCE = 2.0**-10
 
 
 def verify(model, path, data, per_layer=False) -> Fidelity | FloatFidelity:
@@ -219,12 +223,13 @@ def _compare_operators(fidelity, program, codes):
 def _compare_layers(fidelity, graph, program, batch, codes):
     """Run the Keras layers, each on the values that the runtime computed for its inputs."""
 
-    def replace(name, values):
+    def replace(name, values, reals=None):
         tensor = program.edges.get(name)
         if tensor is None:
             return values
         agreement = _agreement(fidelity.layers, tensor.name, KERAS_LITERT)
-        agreement.update(tensor.grid.encode(values), codes[tensor.name])
+        is_tie = None if reals is None else _is_tie(tensor.grid, reals)
+        agreement.update(tensor.grid.encode(values), codes[tensor.name], is_tie)
         return tf.constant(tensor.grid.decode(codes[tensor.name]))
 
     def replace_signs(tensor, quantizer, values):
@@ -242,17 +247,24 @@ def _compare_layers(fidelity, graph, program, batch, codes):
             args = (replace_signs(source, node.layer.input_quantizer, args[0]), *args[1:])
         elif source is not None:
             quantized = node.layer.input_quantizer(args[0])
-            args = (replace(f"{node.name}/input", quantized), *args[1:])
+            args = (replace(f"{node.name}/input", quantized, args[0]), *args[1:])
         # Random layers train unless told otherwise.
         outputs = args[0] if is_no_op(node.layer) else node.layer(*args, **kwargs)
         for name in (node.name, f"{node.name}/output"):
             if name in program.edges:
                 flat = keras.tree.flatten(outputs)
-                flat[0] = replace(name, flat[0])
+                reals = args[0] if isinstance(node.layer, QuantizeActivation) else None
+                flat[0] = replace(name, flat[0], reals)
                 outputs = keras.tree.pack_sequence_as(outputs, flat)
         return outputs
 
     graph.run([tf.constant(values) for values in batch], call)
+
+
+def _is_tie(grid, reals):
+    """Return where reals lie in the middle between two codes, as far as float32 can tell."""
+    scaled = np.asarray(reals, np.float64) / np.float64(grid.scale)
+    return np.abs(scaled - np.floor(scaled) - 0.5) < TIE_TOLERANCE
 
 
 def _agreement(table, name, pair):
