@@ -14,6 +14,7 @@ from flatbuffers import flexbuffers
 
 from tests.evaluator_bits import CUSTOM
 from tests.evaluator_functions import EXP, FUNCTIONS
+from tests.evaluator_int16 import INT16_OPERATORS, finish_int16
 from tests.evaluator_nodes import (
     F32,
     Node,
@@ -30,6 +31,7 @@ from tests.evaluator_nodes import (
 )
 
 STORAGE = {"FLOAT32": F32, "INT8": np.int8, "INT32": np.int32, "INT64": np.int64}
+STORAGE |= {"INT16": np.int16}
 STORAGE |= {"UINT8": np.uint8}
 PACKED_BITS = {"INT4": 4, "INT2": 2}
 
@@ -43,11 +45,12 @@ def _check_weights(node: Node, channels: int, axis: int, types: list[str]) -> No
     require(fits, f"{node.name}: {count} weight scales on axis {weights.axis}")
     if bias is None:
         return require(node.name == "FULLY_CONNECTED", f"{node.name}: bias missing")
-    agree = bias.type == "INT32" and bias.data.shape == (channels,)
+    bias_type = {"INT8": "INT32", "INT16": "INT64"}[source.type]
+    agree = bias.type == bias_type and bias.data.shape == (channels,)
     agree = agree and bias.scales.size == count and not bias.zero_points.any()
     expected = np.float64(source.grid[0]) * weights.scales
     agree = agree and np.allclose(bias.scales, expected, rtol=1e-4, atol=0)
-    require(agree, f"{node.name}: bias is not int32 at input scale times weight scale")
+    require(agree, f"{node.name}: bias is not {bias_type} at input scale times weight scale")
 
 
 def _finish_weighted(node: Node, products, delegated: bool, vector_channels: int) -> np.ndarray:
@@ -55,6 +58,8 @@ def _finish_weighted(node: Node, products, delegated: bool, vector_channels: int
     total = products.astype(np.int64)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         total = total + node.inputs[2].data
+    if node.inputs[0].type == "INT16":
+        return finish_int16(node, total)
     require(not total.size or np.abs(total).max() < 2**31, f"{node.name}: int32 overflow")
     (scale_in, _), (scale_out, zero_out) = node.inputs[0].grid, node.output.grid
     scales = node.inputs[1].scales
@@ -190,7 +195,7 @@ def average_pool(node: Node) -> np.ndarray:
 def max_pool(node: Node) -> np.ndarray:
     require_same_grid(node, node.inputs)
     options = node.options
-    windows = windows_of(node, node.inputs[0].data, -128)
+    windows = windows_of(node, node.inputs[0].data, np.iinfo(node.inputs[0].data.dtype).min)
     delegated = options.strideH <= options.filterHeight and options.strideW <= options.filterWidth
     return clamp(node, windows.max((-2, -1)), delegated)
 
@@ -239,7 +244,7 @@ def softmax(node: Node) -> np.ndarray:
 def pad(node: Node) -> np.ndarray:
     source = node.inputs[0]
     require_same_grid(node, [source])
-    fill = source.grid[1] if source.type == "INT8" else 0
+    fill = 0 if source.type == "INT32" else source.grid[1]
     return np.pad(source.data, node.inputs[1].data.tolist(), constant_values=fill)
 
 
@@ -374,7 +379,11 @@ def evaluate(model: bytes | str | Path, inputs: list[np.ndarray], *, all_tensors
             raise NotImplementedError(f"operator {name}")
         sources = [tensors[index] if index >= 0 else None for index in operator.inputs]
         target = tensors[operator.outputs[0]]
-        target.data = OPERATORS[name](Node(name, sources, target, options, batches))
+        node = Node(name, sources, target, options, batches)
+        is_wide = any(each is not None and each.type == "INT16" for each in (*sources, target))
+        target.data = (INT16_OPERATORS.get(name, OPERATORS[name]) if is_wide else OPERATORS[name])(
+            node
+        )
     if all_tensors:
         return {index: tensor.data for index, tensor in enumerate(tensors)}
     return [tensors[index].data for index in graph.outputs]

@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 F32 = np.float32
+LIMITS = {"INT8": (-128, 127), "INT16": (-32768, 32767)}
 REAL_BOUNDS = {"NONE": (-1e9, 1e9), "RELU": (0, 1e9), "RELU6": (0, 6), "RELU_N1_TO_1": (-1, 1)}
 
 
@@ -28,9 +29,11 @@ class Tensor:
 
     @property
     def grid(self) -> tuple[np.float32, int]:
-        """Scale and zero point of a per-tensor int8 tensor."""
-        require(self.type == "INT8", f"{self.name}: int8 expected, found {self.type}")
+        """Scale and zero point of a per-tensor integer tensor."""
+        require(self.type in LIMITS, f"{self.name}: int8 or int16 expected, found {self.type}")
         require(self.scales.size == 1, f"{self.name}: one scale expected")
+        is_right = self.type == "INT8" or self.zero_points[0] == 0
+        require(is_right, f"{self.name}: an int16 tensor has its zero at code 0")
         return self.scales[0], int(self.zero_points[0])
 
     @property
@@ -99,11 +102,12 @@ def multiply_fixed(value, factor, scalar):
 
 
 def clamp(node: Node, codes, delegated: bool) -> np.ndarray:
-    """Codes, output zero point included, held to int8 and to the fused activation."""
+    """Codes, output zero point included, held to their type and to the fused activation."""
     scale, zero = node.output.grid
     steps = [F32(real) / scale for real in REAL_BOUNDS[node.activation]]
     bounds = [np.rint(s + F32(zero)) if delegated else zero + round_away(s) for s in steps]
-    return np.clip(codes, *np.clip(bounds, -128, 127)).astype(np.int8)
+    low, high = LIMITS[node.output.type]
+    return np.clip(codes, *np.clip(bounds, low, high)).astype(node.output.type.lower())
 
 
 def scale_delegated(node: Node, total, factor) -> np.ndarray:

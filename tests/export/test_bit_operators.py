@@ -12,7 +12,9 @@ from tests.promise import run_litert
 from tfq_lowbit.export import operators, write_tflite
 from tfq_lowbit.export.program import Grid, PackedTensor, Program, Tensor
 from tfq_lowbit.packing import pack_planes, pack_signs
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 SEEDS = range(3)
 BATCH = 3  # the files are written for one
@@ -240,7 +242,7 @@ def test_compute_equals_the_delegate_and_the_evaluator(name):
         output = operator.output
         values, stored = values_of(draw, operator.source)
         computed = operator.compute(tf.constant(values, tf.float32)).numpy()
-        content = write_tflite(program_of(operator), litert)
+        content = write_tflite(program_of(operator), LITERT)
         for (made,) in (run_litert(content, [stored]), evaluate(content, [stored])):
             made = output.unpack(made) if isinstance(output, PackedTensor) else made
             np.testing.assert_array_equal(computed, made)

@@ -11,7 +11,9 @@ from tfq_lowbit.export.lowbit import why_not_lowbit
 from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 NONE, RELU, RELU6 = Clamp(None, None), Clamp(0.0, None), Clamp(0.0, 6.0)
 UNSIGNED = {bits: Grid(np.float32(0.4), 128 - 2**bits, 128 - 2**bits, 127) for bits in (1, 2, 3)}
@@ -38,7 +40,7 @@ def lowered(name, num_bits, values, output, clamp, custom_ops):
     image = (7, 8) if len(shape) == 4 else ()
     source = Tensor("input", (None, *image, 40), UNSIGNED[num_bits])
     program = Program("test", inputs=[source], input_names=["input"], output_names=["output"])
-    emitter = Emitter(program, litert, "speed", custom_ops=custom_ops)
+    emitter = Emitter(program, LITERT, "speed", custom_ops=custom_ops)
     channels = shape[-1]
     # Powers of two make ties, where a second rounding would show.
     steps = (2.0 ** random.integers(-4, 0, channels)).astype(np.float32)
@@ -70,7 +72,7 @@ def test_bits_give_the_codes_of_int8(name, num_bits, values, output, clamp):
     codes = np.random.default_rng(1).integers(source.grid.low, 128, (9, *source.shape[1:]), np.int8)
     results = []
     for program in programs:
-        content = write_tflite(program, litert)
+        content = write_tflite(program, LITERT)
         (run,), (evaluated,) = run_litert(content, [codes]), evaluate(content, [codes])
         np.testing.assert_array_equal(evaluated, run)
         np.testing.assert_array_equal(program.run([codes])[program.outputs[0]], run)

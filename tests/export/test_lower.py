@@ -215,7 +215,7 @@ def test_an_input_that_nothing_reads_is_refused():
         ("target", "toaster"),
         ("prefer", "beauty"),
         ("input_type", "uint8"),
-        ("output_type", "int16"),
+        ("output_type", "int32"),
     ],
 )
 def test_an_unknown_argument_is_refused(argument, value):

@@ -5,6 +5,7 @@ rounding rules differ, frequent.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from tests.promise import run_litert
 from tfq_lowbit.export import operators, write_tflite
 from tfq_lowbit.export.arithmetic import FLOAT32_EXACT, accumulator_type
 from tfq_lowbit.export.program import Constant, FloatTensor, Grid, IndexTensor, Program, Tensor
-from tfq_lowbit.targets import litert
+from tfq_lowbit.export.storage import INT8, INT16
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 SEEDS = range(4)
 BATCH = 3  # the files are written for one
@@ -24,17 +28,21 @@ CODE_RANGES = {"INT8": 127, "INT4": 7, "INT2": 1}
 
 
 class Draw:
-    """Random scales, grids and tensors for one case."""
+    """Random scales, grids and tensors for one case, of one type."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, storage=INT8):
         self.random = np.random.default_rng(seed)
         self.powers = seed % 2 == 1
+        self.storage = storage
 
     def scale(self, about=0.05):
         exact = about * np.exp(self.random.uniform(-0.7, 0.7))
         return np.float32(2.0 ** np.rint(np.log2(exact)) if self.powers else exact)
 
     def grid(self, about=0.05, zero_point=None):
+        """Returns a grid whose range is about that of 256 codes of a step `about`."""
+        if not self.storage.has_zero_point:
+            return Grid.whole(self.scale(about * INT8.high / self.storage.high), 0, self.storage)
         if zero_point is None:
             zero_point = int(self.random.integers(-128, 128))
         return Grid(self.scale(about), zero_point)
@@ -46,7 +54,12 @@ class Draw:
         return self.tensor(*shape, name="output", **options)
 
     def codes(self, shape):
-        return self.random.integers(-128, 128, shape).astype(np.int8)
+        """Returns random codes, in some draws the ends alone."""
+        low, high = self.storage.low, self.storage.high
+        codes = self.random.integers(low, high + 1, shape)
+        if self.storage is INT16 and self.random.random() < 0.3:
+            codes = self.random.choice([low, high, -high, 0, 1, -1], shape)
+        return codes.astype(self.storage.dtype)
 
 
 def out_size(source, size, stride, dilation, padding):
@@ -65,10 +78,11 @@ def weights(draw, shape, axis, source, kind="INT8", bias=2000, single=False):
     limit, channels = CODE_RANGES[kind], shape[axis]
     codes = draw.random.integers(-limit, limit + 1, shape).astype(np.int8)
     scales = np.array([draw.scale(0.02) for _ in range(1 if single else channels)], np.float32)
-    biases = draw.random.integers(-bias, bias + 1, channels).astype(np.int32)
+    bias_type = source.grid.arithmetic.BIAS_TYPE
+    biases = draw.random.integers(-bias, bias + 1, channels).astype(bias_type.lower())
     return (
         Constant("filter", codes, kind, scales, axis=axis),
-        Constant("bias", biases, "INT32", source.grid.scale * scales),
+        Constant("bias", biases, bias_type, source.grid.scale * scales),
     )
 
 
@@ -78,9 +92,9 @@ def output_of(draw, shape, source, filter, multiplier=None, zero_point=None):
     step = float(source.grid.scale * filter.scales.max())
     about = step * 0.5 * CODE_RANGES[filter.type] * math.sqrt(depth)
     if multiplier is not None:
-        grid = Grid(np.float32(step / multiplier), draw.grid().zero_point)
+        grid = Grid.whole(step / multiplier, draw.grid().zero_point, draw.storage)
     else:
-        grid = draw.grid(about, zero_point)
+        grid = replace(draw.grid(zero_point=zero_point), scale=draw.scale(about))
     return Tensor("output", (None, *shape), grid)
 
 
@@ -201,8 +215,9 @@ def with_constant(operator, is_left=False):
     """Returns a row for a sum or difference with a constant."""
 
     def make(draw):
-        source, code = draw.tensor(5, 4, 3), np.array([127], np.int8)
-        offset = Constant("offset", code, "INT8", np.array([draw.scale(0.02)], np.float32))
+        source, storage = draw.tensor(5, 4, 3), draw.storage
+        code, grid = np.array([storage.high], storage.dtype), draw.grid(0.02)
+        offset = Constant("offset", code, storage.name, np.array([grid.scale], np.float32))
         sides = (offset, source) if is_left else (source, offset)
         return operator("layer", *sides, draw.output(5, 4, 3))
 
@@ -349,15 +364,18 @@ def matmul(left, right, transpose=False, zero=None):
         first = draw.tensor(*left, zero_point=zero)
         second = draw.tensor(*right, name="right", about=0.02, zero_point=0)
         columns = right[-2] if transpose else right[-1]
-        about = float(first.grid.scale * second.grid.scale) * 60 * math.sqrt(left[-1])
-        output = draw.output(*left[:-1], columns, about=about)
+        size = 0.5 * draw.storage.high * math.sqrt(left[-1])
+        scale = draw.scale(float(first.grid.scale * second.grid.scale) * size)
+        shape = (None, *left[:-1], columns)
+        output = Tensor("output", shape, replace(draw.grid(), scale=scale))
         return operators.BatchMatMul("layer", first, second, output, transpose)
 
     return make
 
 
 def mask(draw):
-    bounds = np.where(np.tri(5, dtype=bool), 127, -90).astype(np.int8)[None, None]
+    high, dtype = draw.storage.high, draw.storage.dtype
+    bounds = np.where(np.tri(5, dtype=bool), high, -90).astype(dtype)[None, None]
     source = draw.tensor(2, 5, 5)
     return operators.Mask("layer", source, Tensor("output", source.shape, source.grid), bounds)
 
@@ -368,6 +386,52 @@ def quantize(draw):
 
 def dequantize(draw):
     return operators.Dequantize("layer", draw.tensor(7, 5), FloatTensor("output", (None, 7, 5)))
+
+
+def convert(before, after, output=0.05, ratio=None):
+    """Returns a row for a change of type."""
+
+    def make(draw):
+        grids = [
+            replace(Draw(0, storage).grid(zero_point=draw.grid().zero_point), scale=scale)
+            for storage, scale in (
+                (before, draw.scale(0.05 * INT8.high / before.high)),
+                (after, draw.scale(output * INT8.high / after.high)),
+            )
+        ]
+        if ratio is not None:
+            grids[1] = replace(grids[1], scale=np.float32(grids[0].scale / ratio))
+        ends = (Tensor(name, (None, 9, 31), grid) for name, grid in zip(("input", "output"), grids))
+        return operators.Convert("layer", *ends)
+
+    return make
+
+
+def conv_multiplier(multiplier, bias=2000):
+    """Returns a row for a convolution with a given largest multiplier."""
+
+    def make(draw):
+        source = draw.tensor(4, 4, 2)
+        filter, biases = weights(draw, (5, 2, 2, 2), 0, source, bias=bias)
+        output = output_of(draw, (3, 3, 5), source, filter, multiplier)
+        return operators.Conv2D("layer", source, filter, biases, output)
+
+    return make
+
+
+def quantize_shape(*shape):
+    def make(draw):
+        return operators.Quantize(
+            "layer", FloatTensor("input", (None, *shape)), draw.output(*shape)
+        )
+
+    return make
+
+
+def quantize_far(draw):
+    grid = Grid.whole(2.0**-30, 0, draw.storage)
+    ends = FloatTensor("input", (None, 7, 5)), Tensor("output", (None, 7, 5), grid)
+    return operators.Quantize("layer", *ends)
 
 
 TABLE = {
@@ -523,7 +587,26 @@ TABLE = {
     "mask": mask,
     "quantize": quantize,
     "dequantize": dequantize,
+    "widen": convert(INT8, INT16),
+    "widen exactly": convert(INT8, INT16, ratio=128),
+    "narrow": convert(INT16, INT8),
+    "narrow to coarser": convert(INT16, INT8, output=2.0),
 }
+# Rows whose operators have no int16 kernel, or have their types in themselves.
+NOT_IN_INT16 = (
+    *("add fine to coarse", "bilinear", "cast", "dense large", "dense tiny", "elu", "gather"),
+    *(
+        "gelu",
+        "logistic",
+        "multiply to finer",
+        "narrow",
+        "offset",
+        "softmax",
+        "tanh",
+        "transposed",
+        "widen",
+    ),
+)
 
 
 def fed(draw, tensor):
@@ -532,7 +615,10 @@ def fed(draw, tensor):
     if isinstance(tensor, IndexTensor):
         return draw.random.integers(0, 256, shape).astype(np.int32)
     if tensor.grid is not None:
-        return draw.codes(shape)
+        low, high = tensor.grid.storage.low, tensor.grid.storage.high
+        is_own = tensor.grid.storage is draw.storage
+        codes = draw.codes(shape) if is_own else draw.random.integers(low, high + 1, shape)
+        return codes.astype(tensor.grid.storage.dtype)
     return (draw.random.integers(-40, 400, shape) / 64).astype(np.float32)
 
 
@@ -548,15 +634,38 @@ def program_of(operator):
     )
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_compute_equals_litert_and_the_evaluator(name):
+# Rows that are computed with int16 tensors as well: all but those that need a zero point.
+INT16_TABLE = {
+    **{
+        name: TABLE[name]
+        for name in TABLE
+        if not name.startswith(NOT_IN_INT16) and "zero points" not in name
+    },
+    "conv int4": conv(7, kind="INT4", activation="RELU"),
+    "conv int4 in groups": conv(9, image=(7, 6, 6), groups=3, kind="INT4"),
+    "dense int4 in odd rows": dense(17, 5, "INT4"),
+    "dense int2 of one scale": dense(18, 6, "INT2", single=True),
+    "dense int2 in odd rows": dense(17, 5, "INT2"),
+    "dense largest biases": dense(9, 7, bias=2**45, multiplier=2.0**-28),
+    "conv multipliers of 1 and more": conv_multiplier(100.0),
+    "conv tiny multipliers": conv_multiplier(2.0**-27, bias=2**44),
+    "quantize far beyond": quantize_far,
+    "quantize one value": quantize_shape(1),
+    "quantize a whole block": quantize_shape(8),
+}
+CASES = [pytest.param(name, INT8, id=name) for name in TABLE]
+CASES += [pytest.param(name, INT16, id=f"int16 {name}") for name in INT16_TABLE]
+
+
+@pytest.mark.parametrize(("name", "storage"), CASES)
+def test_compute_equals_litert_and_the_evaluator(name, storage):
     levels = []
     for seed in SEEDS:
-        draw = Draw(seed)
-        operator = TABLE[name](draw)
+        draw = Draw(seed, storage)
+        operator = (TABLE if storage is INT8 else INT16_TABLE)[name](draw)
         program = program_of(operator)
         inputs = [fed(draw, tensor) for tensor in program.inputs]
-        content = write_tflite(program, litert)
+        content = write_tflite(program, LITERT)
         (run,), (evaluated,) = run_litert(content, inputs), evaluate(content, inputs)
         computed = operator.compute(*(tf.constant(each, tf.float32) for each in inputs))
         np.testing.assert_array_equal(computed, run)

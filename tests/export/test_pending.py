@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfq_lowbit.export.arithmetic_int8 import MAX_BIAS_STEPS, SMALLEST_MULTIPLIER
 from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.operators import Add, Bound, Mean
 from tfq_lowbit.export.pending import (
@@ -12,16 +13,14 @@ from tfq_lowbit.export.pending import (
     PendingMean,
     PendingMove,
 )
-from tfq_lowbit.export.pending_kernel import (
-    MAX_BIAS,
-    SMALLEST_MULTIPLIER,
-    KernelSpec,
-    PendingKernel,
-)
+from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
 from tfq_lowbit.export.pending_merge import PendingJoin, PendingSum
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
+MAX_BIAS = MAX_BIAS_STEPS / SMALLEST_MULTIPLIER
 
 NONE, RELU, RELU6 = Clamp(None, None), Clamp(0.0, None), Clamp(0.0, 6.0)
 
@@ -40,7 +39,7 @@ WIDER = Grid(np.float32(4.0), 3)  # reaches both ends of every grid in the table
 
 @pytest.fixture
 def emitter():
-    return Emitter(Program("test", input_names=["input"], inputs=[None]), litert)
+    return Emitter(Program("test", input_names=["input"], inputs=[None]), LITERT)
 
 
 def codes_of(emitter):
@@ -282,7 +281,7 @@ def test_a_huge_bias_is_held_within_int32_and_still_saturates(emitter):
     weights = emitted(emitter, dense(codes, bias=bias))
     assert np.abs(weights.bias.astype(np.int64)).max() <= MAX_BIAS
     # With room for the products, in the accumulators of every container.
-    assert 2 * MAX_BIAS <= min(litert.ACCUMULATOR_LIMITS.values())
+    assert 2 * MAX_BIAS <= min(LITERT.ACCUMULATOR_LIMITS.values())
     steps = weights.bias * weights.scales.astype(np.float64) * 0.1 / 0.05
     assert (np.abs(steps) >= 255).all()
     assert (np.sign(steps) == np.sign(bias)).all()
@@ -297,7 +296,7 @@ def test_a_multiplier_that_the_runtime_refuses_is_held_where_every_unit_saturate
     output = layer.emit(emitter, Grid(np.float32(0.0007), zero_point))
     weights = emitter.program.weights["dense"]
     multiplier = np.float32(0.1) * weights.scales / np.float32(0.0007)
-    assert (255.5 < multiplier).all() and (multiplier < litert.MAX_MULTIPLIER).all()
+    assert (255.5 < multiplier).all() and (multiplier < LITERT.MAX_MULTIPLIER).all()
     codes = np.random.default_rng(0).integers(-128, 128, (16, *layer.source.shape[1:]))
     emitter.program.inputs = [layer.source]
     run = emitter.program.run([codes])[output].numpy()

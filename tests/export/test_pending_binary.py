@@ -14,7 +14,9 @@ from tfq_lowbit.export.operators import Bconv2D, Bdense, MaxPool, ToCodes, ToSig
 from tfq_lowbit.export.pending_binary import BinarySpec, PendingBinary, PendingMaxPool
 from tfq_lowbit.export.program import Grid, PackedTensor, Program, Tensor
 from tfq_lowbit.model import Clamp
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 RELU, RELU6 = Clamp(0.0, None), Clamp(0.0, 6.0)
 INPUT_GRID, OUTPUT_GRID = Grid(np.float32(0.1), 3), Grid(np.float32(0.37), -5)
@@ -37,7 +39,7 @@ class Net:
         self.random = np.random.default_rng(seed)
         self.input = Tensor("input", (None, *shape), INPUT_GRID)
         self.program = Program("test", inputs=[self.input], input_names=["input"])
-        self.emitter = Emitter(self.program, litert)
+        self.emitter = Emitter(self.program, LITERT)
         self.source = self.emitter.pack_signs(self.input, np.full(1, 3, np.int32))
 
     def signs(self, *shape):
@@ -70,7 +72,7 @@ class Net:
         self.program.outputs, self.program.output_names = [output], ["output"]
         codes = self.random.integers(-128, 128, (batch, *self.input.shape[1:])).astype(np.int8)
         computed = self.program.run([codes])[output].numpy()
-        content = write_tflite(self.program, litert)
+        content = write_tflite(self.program, LITERT)
         for (made,) in (evaluate(content, [codes]), run_litert(content, [codes])):
             made = output.unpack(made) if isinstance(output, PackedTensor) else made
             np.testing.assert_array_equal(made, computed)

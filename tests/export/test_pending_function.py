@@ -10,7 +10,9 @@ from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.pending_function import PendingAffine, PendingSlopes, PendingTable
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
-from tfq_lowbit.targets import TARGETS, litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 SOURCE_GRID = Grid(np.float32(0.0713137), 11, -120, 127)
 GRIDS = {
@@ -72,7 +74,7 @@ TABLE = {name: slopes(slope) for name, slope in SLOPES.items()} | {
 }
 
 
-def emitted(make, grid, clamp, target=litert):
+def emitted(make, grid, clamp, target=LITERT):
     source = Tensor("input", (None, CHANNELS), SOURCE_GRID)
     program = Program("test", inputs=[source], input_names=["input"], output_names=["output"])
     pending = make(source)
@@ -89,7 +91,7 @@ def test_every_code_becomes_the_nearest_code_of_its_value(name, grid, clamp):
     grid, clamp = GRIDS[grid], CLAMPS[clamp]
     program = emitted(make, grid, clamp)
     computed = program.run([EVERY_CODE])[program.outputs[0]].numpy()
-    content = write_tflite(program, litert)
+    content = write_tflite(program, LITERT)
     for (made,) in (run_litert(content, [EVERY_CODE]), evaluate(content, [EVERY_CODE])):
         np.testing.assert_array_equal(made, computed)
     values = SOURCE_GRID.decode(EVERY_CODE).astype(np.float64)

@@ -11,7 +11,9 @@ from tfq_lowbit.export.pending import PendingCodes
 from tfq_lowbit.export.pending_merge import PendingExtremum, PendingProduct, PendingSum
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 SOURCES = (Grid(np.float32(0.0713137), 11, -120, 127), Grid(np.float32(0.0431913), -128))
 GRIDS = {
@@ -57,10 +59,10 @@ def test_every_pair_of_codes_becomes_the_nearest_code_of_its_value(name, grid, c
     program = Program("test", inputs=sources, input_names=names, output_names=["output"])
     pending = make(*sources)
     pending.clamp(clamp)
-    program.outputs = [pending.emit(Emitter(program, litert), grid)]
+    program.outputs = [pending.emit(Emitter(program, LITERT), grid)]
     fed = [LEFT, RIGHT]
     computed = program.run(fed)[program.outputs[0]].numpy()
-    content = write_tflite(program, litert)
+    content = write_tflite(program, LITERT)
     for (made,) in (run_litert(content, fed), evaluate(content, fed)):
         np.testing.assert_array_equal(made, computed)
     values = (each.decode(codes).astype(float) for each, codes in zip(SOURCES, fed, strict=True))
@@ -76,4 +78,4 @@ def test_a_unit_far_from_the_output_is_refused_by_name():
     program = Program("test", inputs=sources)
     pending = PendingProduct("tiny", SHAPE, *sources)
     with pytest.raises(ValueError, match="'tiny' has a unit .* times .*calibrate"):
-        pending.emit(Emitter(program, litert), Grid(np.float32(1.0), 0))
+        pending.emit(Emitter(program, LITERT), Grid(np.float32(1.0), 0))

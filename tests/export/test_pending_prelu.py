@@ -10,7 +10,9 @@ from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.pending_prelu import PendingPrelu
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 SOURCE_GRID = Grid(np.float32(0.07), 11, -120, 127)
 GRIDS = {"8 bits": Grid(np.float32(0.05), -3), "4 bits": Grid(np.float32(0.5), 120, 112, 127)}
@@ -28,10 +30,10 @@ def test_every_code_becomes_the_nearest_code_of_its_value(grid, clamp):
     program = Program("test", inputs=[source], input_names=["input"], output_names=["output"])
     pending = PendingPrelu("prelu", source, shift_in, slope, shift_out)
     pending.clamp(clamp)
-    output = pending.emit(Emitter(program, litert), grid)
+    output = pending.emit(Emitter(program, LITERT), grid)
     program.outputs = [output]
     computed = program.run([EVERY_CODE])[output].numpy()
-    content = write_tflite(program, litert)
+    content = write_tflite(program, LITERT)
     for (made,) in (run_litert(content, [EVERY_CODE]), evaluate(content, [EVERY_CODE])):
         np.testing.assert_array_equal(made, computed)
     x = SOURCE_GRID.decode(EVERY_CODE).astype(np.float64) - shift_in

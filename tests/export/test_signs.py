@@ -15,8 +15,10 @@ from tfq_lowbit.export.pending_merge import PendingSum
 from tfq_lowbit.export.pending_norm import PendingNorm, pack_signs
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
 from tfq_lowbit.wrappers import STANDALONE_CODE
+
+LITERT = TARGETS["litert"]
 
 CHANNELS = 70
 GRIDS = {
@@ -33,7 +35,7 @@ class Net:
         self.random = np.random.default_rng(seed)
         self.source = Tensor("input", (None, *shape), GRIDS[grid])
         self.program = Program("test", inputs=[self.source], input_names=["input"])
-        self.emitter = Emitter(self.program, litert)
+        self.emitter = Emitter(self.program, LITERT)
 
     def affine(self, channels=CHANNELS):
         """Returns multipliers of every kind, and shifts."""
@@ -53,7 +55,7 @@ class Net:
         """Returns the signs that program, evaluator and LiteRT compute of codes."""
         self.program.outputs, self.program.output_names = [packed], ["output"]
         signs = self.program.run([codes])[packed].numpy()
-        content = write_tflite(self.program, litert)
+        content = write_tflite(self.program, LITERT)
         for (made,) in (evaluate(content, [codes]), run_litert(content, [codes])):
             np.testing.assert_array_equal(packed.unpack(made), signs)
         return signs

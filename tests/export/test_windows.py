@@ -11,7 +11,9 @@ from tfq_lowbit.export.operators import Conv2D, FullyConnected
 from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
 from tfq_lowbit.export.program import Grid, Program, Tensor
 from tfq_lowbit.export.windows import count_window_operators
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
 
 IMAGE = (9, 8, 64)  # channels enough for the packed weights to repay the operators
 FILTERS = 32
@@ -49,7 +51,7 @@ def lowered(geometry, prefer="size", limit=7, channels=IMAGE[2], groups=1):
     codes.flat[:2] = -limit, limit
     source = Tensor("input", (None, *IMAGE[:2], channels), Grid(np.float32(0.05), -20))
     program = Program("test", [source], input_names=["input"], output_names=["output_0"])
-    emitter = Emitter(program, litert, prefer)
+    emitter = Emitter(program, LITERT, prefer)
     spec = KernelSpec("CONV_2D", strides, dilation, padding, 4)
     steps, bias = random.uniform(0.01, 0.02, (2, FILTERS)).astype(np.float32)
     pending = PendingKernel("conv", shape, spec, source, codes, steps, bias)
@@ -69,7 +71,7 @@ def test_windows_give_the_codes_of_the_convolution(geometry, limit):
     assert isinstance(plain.operators[-1], FullyConnected if is_pixel else Conv2D)
     results = []
     for program in (packed, plain):
-        content = write_tflite(program, litert)
+        content = write_tflite(program, LITERT)
         (run,), (evaluated,) = run_litert(content, [image]), evaluate(content, [image])
         np.testing.assert_array_equal(evaluated, run)
         np.testing.assert_array_equal(program.run([image])[program.outputs[0]], run)

@@ -11,7 +11,10 @@ from tests.export import test_bit_operators as bits
 from tests.export.test_operators import TABLE, Draw, program_of
 from tfq_lowbit.export.program import Constant, FloatTensor, Grid, Tensor
 from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, runtime_version, write_tflite
-from tfq_lowbit.targets import litert
+from tfq_lowbit.targets import TARGETS
+
+LITERT = TARGETS["litert"]
+
 
 # Row of the operators' table: operator, version, first runtime.
 VERSIONS = {
@@ -97,7 +100,7 @@ PACKED_BITS = {schema.TensorType.INT4: 4, schema.TensorType.INT2: 2}
 def written(name, seed=0):
     program = program_of(TABLE[name](Draw(seed)))
     program.options = {"target": "litert", "prefer": "size"}
-    content = write_tflite(program, litert)
+    content = write_tflite(program, LITERT)
     return program, schema.ModelT.InitFromPackedBuf(content, 0), content
 
 
@@ -115,7 +118,7 @@ def test_an_operator_has_its_code_and_version_and_the_file_its_runtime(name):
     assert code.builtinCode == getattr(schema.BuiltinOperator, operator)
     assert code.deprecatedBuiltinCode == min(code.builtinCode, 127)
     assert code.version == version
-    assert runtime_version(program, litert) == runtime
+    assert runtime_version(program, LITERT) == runtime
     metadata = {entry.name.decode(): entry.buffer for entry in model.metadata}
     stored = bytes(model.buffers[metadata["min_runtime_version"]].data)
     assert stored == runtime.encode().ljust(16, b"\0")
@@ -124,7 +127,7 @@ def test_an_operator_has_its_code_and_version_and_the_file_its_runtime(name):
 def bits_written(name):
     operator = bits.TABLE[name](bits.Draw(0))
     program = bits.program_of(operator)
-    content = write_tflite(program, litert)
+    content = write_tflite(program, LITERT)
     return program, schema.ModelT.InitFromPackedBuf(content, 0)
 
 
@@ -139,7 +142,7 @@ def test_a_custom_operator_has_its_name_version_and_options(name):
     assert stored.customOptionsFormat == schema.CustomOptionsFormat.FLEXBUFFERS
     content = np.array(stored.customOptions, np.uint8).tobytes()
     assert flexbuffers.Loads(content) == {"version": BIT_VERSION, **options}
-    assert runtime_version(program, litert) == BIT_RUNTIME
+    assert runtime_version(program, LITERT) == BIT_RUNTIME
     metadata = {entry.name.decode(): entry.buffer for entry in model.metadata}
     needs = json.loads(bytes(model.buffers[metadata[METADATA_NAME]].data))
     assert needs == {NEEDS_NAME: {operator: BIT_VERSION}}
@@ -178,7 +181,7 @@ def test_packed_tensors_are_words(name, shape):
 
 def test_the_table_of_versions_holds_every_operator_and_version():
     found = {
-        (operator, *litert.find_version(*key)) for key in litert.VERSIONS for operator in key[:1]
+        (operator, *LITERT.find_version(*key)) for key in LITERT.VERSIONS for operator in key[:1]
     }
     # LiteRT has them in kernels that round twice: they are for microcontrollers.
     packed = {(f"{kind}CONV_2D", 7, "2.11.0") for kind in ("", "DEPTHWISE_")}
@@ -189,7 +192,7 @@ def test_the_table_of_versions_holds_every_operator_and_version():
 def test_the_newest_operator_decides_the_runtime():
     new, old = (program_of(TABLE[name](Draw(0))) for name in ("dense int2", "conv in groups"))
     old.operators += new.operators
-    assert runtime_version(old, litert) == "2.21.0"  # not the greater text, "2.9.0"
+    assert runtime_version(old, LITERT) == "2.21.0"  # not the greater text, "2.9.0"
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -209,7 +212,7 @@ def test_tensors_say_shape_type_and_grid(name):
         if isinstance(tensor, FloatTensor):
             assert stored.type == schema.TensorType.FLOAT32
         elif isinstance(tensor, Tensor):
-            assert stored.type == schema.TensorType.INT8
+            assert stored.type == getattr(schema.TensorType, tensor.grid.type)
             assert list(stored.quantization.scale) == [tensor.grid.scale]
             assert list(stored.quantization.zeroPoint) == [tensor.grid.zero_point]
 
@@ -268,7 +271,7 @@ def test_a_scale_that_is_no_scale_is_refused(scale):
     operator = TABLE["dense"](Draw(0))
     operator.output.grid = Grid(np.float32(scale), 0)
     with pytest.raises(ValueError, match="Scales must be finite and positive"):
-        write_tflite(program_of(operator), litert)
+        write_tflite(program_of(operator), LITERT)
 
 
 def test_equal_constants_are_stored_once():
@@ -276,6 +279,6 @@ def test_equal_constants_are_stored_once():
     second.source, second.output.name = first.output, "second"
     program = program_of(first)
     program.operators.append(second)
-    model = schema.ModelT.InitFromPackedBuf(write_tflite(program, litert), 0)
+    model = schema.ModelT.InitFromPackedBuf(write_tflite(program, LITERT), 0)
     assert len(model.subgraphs[0].tensors) == 4  # input, paddings, two outputs
     assert len(model.operatorCodes) == 1

@@ -1,8 +1,6 @@
-"""The integer arithmetic of LiteRT's kernels, in TensorFlow.
+"""What the arithmetic of LiteRT's kernels shares, whatever the type of their activations.
 
-Accumulators are integers held in a float type wide enough to be exact. Every operator with weights
-that is written is one that the default resolver gives to XNNPACK, which requantizes with a single
-rounding in float32. (The builtin kernels round twice, which adds up to half an accumulator step.)
+Accumulators are integers held in a float type wide enough to be exact.
 """
 
 import ctypes
@@ -14,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-INT8_MIN, INT8_MAX = -128, 127
 # Integers up to this size are exact in float32, whatever the order of summation.
 FLOAT32_EXACT = 2**24
 
@@ -24,46 +21,26 @@ def accumulator_type(bound):
     return tf.float32 if bound < FLOAT32_EXACT else tf.float64
 
 
-def requantize(accumulator, multiplier, zero_point, low, high):
-    """XNNPACK's requantization: `clip(rint(float32(acc) * multiplier) + zero_point)`.
+def fused_bounds(activation, grid):
+    """Return the codes between which a fused activation clamps an output on `grid`."""
+    storage = grid.storage
+    lower, upper = {"NONE": (None, None), "RELU": (0.0, None), "RELU6": (0.0, 6.0)}[activation]
 
-    Args:
-        accumulator: integers in a float tensor.
-        multiplier: float32, `float32(float32(s_in * s_w) / s_out)`, scalar or by channel.
-        zero_point: of the output.
-        low: smallest output code.
-        high: largest output code.
+    def code(bound):
+        return storage.arithmetic.bound_code(bound, grid.scale, grid.zero_point)
 
-    Returns:
-        float32 codes.
-    """
-    if accumulator.dtype == tf.float32:
-        # In a graph, TensorFlow's optimizer would move the multiplier into the filter of a
-        # convolution without a bias, which rounds otherwise. It does not look through integers.
-        accumulator = tf.cast(accumulator, tf.int32)
-    scaled = tf.cast(accumulator, tf.float32) * tf.constant(multiplier, tf.float32)
-    return tf.clip_by_value(tf.round(scaled) + float(zero_point), float(low), float(high))
-
-
-def fused_bounds(activation, scale, zero_point):
-    """Return the codes between which a fused activation of a delegated operator clamps."""
-    bounds = {"NONE": (-np.inf, np.inf), "RELU": (0.0, np.inf), "RELU6": (0.0, 6.0)}[activation]
-    return tuple(_bound_code(bound, scale, zero_point) for bound in bounds)
+    low = storage.low if lower is None else code(lower)
+    return low, storage.high if upper is None else code(upper)
 
 
 def clamped_codes(grid, clamp):
     """Return the smallest and largest code of a grid within the bounds of an activation."""
     low, high = grid.low, grid.high
     if clamp.lower is not None:
-        low = max(low, _bound_code(clamp.lower, grid.scale, grid.zero_point))
+        low = max(low, grid.nearest(clamp.lower))
     if clamp.upper is not None:
-        high = min(high, _bound_code(clamp.upper, grid.scale, grid.zero_point))
+        high = min(high, grid.nearest(clamp.upper))
     return low, high
-
-
-def _bound_code(bound, scale, zero_point):
-    value = np.float32(bound) / np.float32(scale) + np.float32(zero_point)
-    return int(np.rint(np.clip(value, INT8_MIN, INT8_MAX)))
 
 
 # What takes the place of a system without a C math library: float64, rounded once.

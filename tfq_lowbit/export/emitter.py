@@ -4,9 +4,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, clamped_codes, fused_bounds
-from tfq_lowbit.export.operators import BitpackCodes, BitpackSigns, Bound, FlipSigns
-from tfq_lowbit.export.program import FloatTensor, IndexTensor, PackedTensor, Program, Tensor
+from tfq_lowbit.export.arithmetic import clamped_codes, fused_bounds
+from tfq_lowbit.export.operators import BitpackCodes, BitpackSigns, Bound, Convert, FlipSigns
+from tfq_lowbit.export.program import (
+    FloatTensor,
+    IndexTensor,
+    PackedTensor,
+    Program,
+    Tensor,
+    storages_of,
+)
+from tfq_lowbit.export.storage import INT16
+from tfq_lowbit.targets.target import Target
 
 
 @dataclass(eq=False)
@@ -17,12 +26,12 @@ class Emitter:
         program: what is built.
         target: the `Target`, for its tables.
         prefer: "size" or "speed".
-        input_type: "float32" or "int8".
+        input_type: "float32", else inputs are fed as codes.
         custom_ops: "binary" or "lowbit".
     """
 
     program: Program
-    target: object
+    target: Target
     prefer: str = "size"
     input_type: str = "float32"
     custom_ops: str = "binary"
@@ -30,7 +39,7 @@ class Emitter:
     _packed: dict = field(default_factory=dict)
 
     def tensor(self, name, shape, grid):
-        """Return a new int8 tensor; `name` gets a suffix if it is taken."""
+        """Return a new integer tensor; `name` gets a suffix if it is taken."""
         return Tensor(self._unique(name), shape, grid)
 
     def reals(self, name, shape):
@@ -94,9 +103,36 @@ class Emitter:
         return unique
 
     def add(self, operator):
-        """Append an operator and return its output."""
+        """Append an operator and return its output.
+
+        Raises:
+            ValueError: if the runtime has no right kernel for the types of its tensors.
+        """
+        self._check_types(operator)
         self.program.operators.append(operator)
         return operator.output
+
+    def _check_types(self, operator):
+        storages = storages_of(operator)
+        if INT16 not in storages:
+            return
+        mend = (
+            f"Give it eight bits, recipe.override({operator.name!r}, activation_bits=8), which "
+            "puts a QUANTIZE before it."
+        )
+        if len(storages) > 1 and not isinstance(operator, Convert):
+            raise ValueError(
+                f"Layer {operator.name!r} takes and makes tensors of int8 and int16, and "
+                f"{operator.code} computes within one type. Put a tfq.QuantizeActivation of the "
+                "other width between, or use tfq.quantize_model, which does."
+            )
+        weights = getattr(operator, "filter", None)
+        key = operator.code, weights.type if weights else "", getattr(operator, "variant", "")
+        if key not in self.target.beside("INT16").VERSIONS:
+            raise ValueError(
+                f"Layer {operator.name!r} cannot have 16-bit activations: the runtime has no "
+                f"int16 kernel of {operator.code} that is known to be right. {mend}"
+            )
 
     def bounded(self, name, shape, grid, clamp, make, can_fuse=True):
         """Emit an operator whose output must stay within a grid and a clamp.
@@ -120,10 +156,10 @@ class Emitter:
         activation = "NONE"
         if can_fuse and low == zero:
             # RELU6 where it takes away no code of the output: a maximum may lie above 6.
-            is_below_6 = high <= fused_bounds("RELU6", grid.scale, zero)[1]
-            takes_6 = high < INT8_MAX and is_below_6
-            activation = "RELU6" if takes_6 else "RELU" if low > INT8_MIN else "NONE"
-        free_low, free_high = fused_bounds(activation, grid.scale, zero)
+            is_below_6 = high <= fused_bounds("RELU6", grid)[1]
+            takes_6 = high < grid.storage.high and is_below_6
+            activation = "RELU6" if takes_6 else "RELU" if low > grid.storage.low else "NONE"
+        free_low, free_high = fused_bounds(activation, grid)
         output = self.tensor(name, shape, grid)
         self.add(make(output, activation) if can_fuse else make(output))
         if low > free_low:

@@ -8,6 +8,7 @@ from tfq_lowbit.model import read_graph
 from tfq_lowbit.targets import TARGETS
 from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper
 
+FLOAT32 = "float32"
 CUSTOM_OPS = ("binary", "lowbit")
 # Under which names layers hold them.
 QUANTIZERS = ("quantizer", "kernel_quantizer", "input_quantizer", "output_quantizer")
@@ -27,7 +28,8 @@ def lower(
         model: a calibrated or trained model from `quantize_model`, or built with wrappers.
         target: name of the target, a key of `TARGETS`.
         prefer: "size" stores weights at their width, "speed" as the runtime is fastest.
-        input_type: "float32" or "int8", None for the target's first choice.
+        input_type: "float32", or codes, "int8" or "int16" as the model has them; None takes the
+            target's first choice, "float32" or codes.
         output_type: likewise.
         custom_ops: which layers run on bits: "binary", those that have no other form, or "lowbit",
             also binary and ternary kernels whose inputs have at most two bits.
@@ -51,22 +53,23 @@ def lower(
             f"Argument `target` must be one of {sorted(TARGETS)}. Received: {target!r}"
         )
     tables = TARGETS[target]
-    input_type = _io_type("input_type", input_type, tables)
-    output_type = _io_type("output_type", output_type, tables)
+    _check_io_type("input_type", input_type, tables)
+    _check_io_type("output_type", output_type, tables)
     graph = read_graph(model)
     _check_shapes(graph)
     _check_quantized(graph)
     _check_calibrated(graph)
-    options = dict(
+    program = Program(graph.name)
+    first = tables.IO_TYPES[0]
+    emitter = Emitter(program, tables, prefer, input_type or first, custom_ops)
+    program = Lowering(graph, emitter).run(LOWERINGS, output_type or first)
+    program.options = dict(
         target=target,
         prefer=prefer,
-        input_type=input_type,
-        output_type=output_type,
+        input_type=_resolve("input_type", input_type, first, program.inputs),
+        output_type=_resolve("output_type", output_type, first, program.outputs),
         custom_ops=custom_ops,
     )
-    program = Program(graph.name, options=options)
-    emitter = Emitter(program, tables, prefer, input_type, custom_ops)
-    program = Lowering(graph, emitter).run(LOWERINGS, output_type)
     _check_custom_operators(program, tables)
     return program
 
@@ -79,17 +82,40 @@ def quantizers_of(layer) -> list:
     return [quantizer for quantizer in found if quantizer is not None]
 
 
-def _io_type(argument, value, target):
-    """Return the type of inputs or outputs, the target's own where none is given."""
-    if value is None:
-        return target.IO_TYPES[0]
-    if value not in target.IO_TYPES:
+def _check_io_type(argument, value, target):
+    """Raise a ValueError for a type of inputs or outputs that a target does not have."""
+    if value is not None and value not in target.IO_TYPES:
         taken = ", ".join(repr(each) for each in target.IO_TYPES)
         raise ValueError(
             f"Argument `{argument}` must be one of {taken} for target {target.name!r}. "
             f"Received: {value!r}"
         )
-    return value
+
+
+def _resolve(argument, value, first, tensors):
+    """Return the type of inputs or outputs: as asked for, else reals or the codes that there are.
+
+    Raises:
+        ValueError: if codes are of another type than asked for, or of two.
+    """
+    if FLOAT32 in (value, first if value is None else value):
+        return FLOAT32
+    found = {each.grid.storage.argument: each.name for each in tensors if each.grid is not None}
+    if value is None and len(found) > 1:
+        raise ValueError(
+            f"The model has codes of both types at its border ({found}), and `{argument}` is one "
+            "of them. Give all inputs 16 bits (Recipe(input_bits=16)), or the last layers the "
+            f"same width, or export with {argument}='float32'."
+        )
+    (kind,) = found or {value or first}
+    if value is not None and any(each != value for each in found):
+        name = next(name for each, name in found.items() if each != value)
+        kind = next(each for each in found if each != value)
+        raise ValueError(
+            f"Argument `{argument}` must be 'float32' or the type of the model's codes: {name!r} "
+            f"has {kind}. Received: {value!r}"
+        )
+    return kind
 
 
 def _check_custom_operators(program, target):

@@ -8,15 +8,19 @@ from tfq_lowbit.export.operators import Dequantize
 from tfq_lowbit.export.pending import Pending, PendingCodes, PendingInput, PendingMove
 from tfq_lowbit.export.pending_norm import pack_signs
 from tfq_lowbit.export.program import Constant, Grid, Tensor
-from tfq_lowbit.quantizers.grid import int8_zero_point
+from tfq_lowbit.export.storage import INT8, INT16
+from tfq_lowbit.quantizers import MAX_BITS
+from tfq_lowbit.quantizers.grid import zero_point_of
 
 
 def grid_of(quantizer) -> Grid:
-    """Return the int8 grid of an activation quantizer."""
+    """Return the grid of an activation quantizer, int16 beyond eight bits."""
     step_size = quantizer.encode(np.zeros(1, np.float32)).step_size
     q_min, q_max = int(round(float(quantizer.q_min))), int(round(float(quantizer.q_max)))
-    zero_point = int8_zero_point(q_max)
-    return Grid(np.float32(step_size), zero_point, zero_point + q_min, zero_point + q_max)
+    zero_point = int(zero_point_of(q_max))
+    storage = INT16 if quantizer.num_bits > MAX_BITS else INT8
+    ends = zero_point + q_min, zero_point + q_max
+    return Grid(np.float32(step_size), zero_point, *ends, storage)
 
 
 class Lowering:

@@ -6,17 +6,18 @@ pooling, joining and reshaping, which commute with a monotone grid, queue up beh
 no grid: a binary layer takes the packed signs of a pending value.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN
 from tfq_lowbit.export.operators import (
     Bound,
+    Convert,
     Mean,
     Quantize,
     Requantize,
     Reshape,
 )
-from tfq_lowbit.export.program import Grid
 from tfq_lowbit.model import Clamp
 
 NO_CLAMP = Clamp(None, None)
@@ -142,10 +143,10 @@ class PendingInput(Pending):
         index = next(
             index for index, name in enumerate(emitter.program.input_names) if name == self.name
         )
-        if emitter.input_type == "int8":
+        if emitter.input_type != "float32":
             source = emitter.tensor(self.name, self.shape, fed)
             codes = source
-            if fed.low > INT8_MIN:
+            if fed.low > fed.storage.low:
                 bounded = emitter.tensor(f"{self.name}/lower", self.shape, fed)
                 codes = emitter.add(Bound(self.name, source, bounded, fed.low))
         else:
@@ -178,13 +179,20 @@ class PendingInput(Pending):
             return grid
         shift = self.offset / float(grid.scale)
         zero_point = grid.zero_point + round(shift)
-        if abs(shift - round(shift)) > 1e-2 or not INT8_MIN <= zero_point <= INT8_MAX:
+        if not grid.storage.has_zero_point and self.offset:
+            raise ValueError(
+                f"The rescaling of input {self.name!r} has an offset, and an int16 tensor has its "
+                "zero at code 0. Let quantize_model place the quantizer, or rescale in the data "
+                "pipeline."
+            )
+        is_code = grid.storage.low <= zero_point <= grid.storage.high
+        if abs(shift - round(shift)) > 1e-2 or not is_code:
             raise ValueError(
                 f"The rescaling of input {self.name!r} shifts its zero off the grid of its "
                 f"quantizer (by {shift:.3f} steps of {grid.scale:g}). Let quantize_model place the "
                 "quantizer, or rescale in the data pipeline."
             )
-        return Grid(np.float32(grid.scale / self.factor), zero_point, grid.low, grid.high)
+        return replace(grid, scale=np.float32(grid.scale / self.factor), zero_point=zero_point)
 
 
 class PendingMean(ClampedPending):
@@ -206,7 +214,7 @@ class PendingMean(ClampedPending):
 
 
 class PendingCodes(ClampedPending):
-    """An int8 tensor that is to change its grid."""
+    """An integer tensor that is to change its grid, or its type."""
 
     def __init__(self, name, source):
         super().__init__(name, source.shape)
@@ -215,7 +223,9 @@ class PendingCodes(ClampedPending):
     def _emit(self, emitter, grid):
         if self._source.grid == grid and self._clamp == NO_CLAMP:
             return self._source
-        smallest, largest = emitter.target.MUL_RATIOS
+        if self._source.grid.storage is not grid.storage:
+            return self._emit_conversion(emitter, grid)
+        smallest, largest = emitter.target.beside(grid.type).RESCALE_RATIOS
         ratio = float(self._source.grid.scale / grid.scale)
         if not smallest <= ratio < largest:
             raise ValueError(
@@ -229,6 +239,16 @@ class PendingCodes(ClampedPending):
             grid,
             self._clamp,
             lambda output, activation: Requantize(self.name, self._source, output, activation),
+        )
+
+    def _emit_conversion(self, emitter, grid):
+        return emitter.bounded(
+            self.name,
+            self.shape,
+            grid,
+            self._clamp,
+            lambda output: Convert(self.name, self._source, output),
+            can_fuse=False,
         )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, clamped_codes
+from tfq_lowbit.export.arithmetic import clamped_codes
 from tfq_lowbit.export.operators import (
     Add,
     Bound,
@@ -22,11 +22,9 @@ from tfq_lowbit.export.program import Constant, Grid
 from tfq_lowbit.model import Clamp
 from tfq_lowbit.wrappers import STANDALONE_CODE
 
-ALL_CODES = np.arange(INT8_MIN, INT8_MAX + 1)
-
 
 class PendingTable(ClampedPending):
-    """A function as a table of 256 codes.
+    """A function as a table of all codes, 256 at int8.
 
     Args:
         name: path of the layer.
@@ -58,15 +56,15 @@ class PendingTable(ClampedPending):
         return self._emit_lookup(emitter, grid)
 
     def _emit_lookup(self, emitter, grid):
-        source = self._source
-        values = np.asarray(self._function(source.grid.decode(ALL_CODES)), np.float32)
-        table = np.clip(grid.encode(values), *clamped_codes(grid, self._clamp)).astype(np.int8)
+        source, storage = self._source, self._source.grid.storage
+        values = np.asarray(self._function(source.grid.decode(storage.all_codes)), np.float32)
+        table = np.clip(grid.encode(values), *clamped_codes(grid, self._clamp))
         number = emitter.indices(f"{self.name}/codes", self.shape)
         number = emitter.add(Cast(self.name, source, number))
         index = emitter.indices(f"{self.name}/indices", self.shape)
-        index = emitter.add(Offset(self.name, number, index))
+        index = emitter.add(Offset(self.name, number, index, -storage.low))
         output = emitter.tensor(self.name, self.shape, grid)
-        return emitter.add(Gather(self.name, index, output, table))
+        return emitter.add(Gather(self.name, index, output, table.astype(grid.storage.dtype)))
 
 
 class PendingAffine(ClampedPending):
@@ -91,33 +89,32 @@ class PendingAffine(ClampedPending):
             return self._emit_product(emitter, grid)
         source, size = self._source, np.abs(np.float32(self._scale))
         if size != 1:
-            old = source.grid
-            unit = Grid(old.scale * size, old.zero_point, old.low, old.high)
-            scaled = emitter.tensor(f"{self.name}/scaled", self.shape, unit)
+            scaled = emitter.tensor(f"{self.name}/scaled", self.shape, source.grid.rescaled(size))
             source = emitter.add(Reshape(self.name, source, scaled))
-        offset = self._constant(emitter.target.ADD_RATIOS[0] * float(grid.scale))
+        limits = emitter.target.beside(grid.type).ADD_RATIOS
+        offset = self._constant(limits[0] * float(grid.scale), grid.storage)
         sides = (source, offset, Add) if self._scale > 0 else (offset, source, Subtract)
         total = PendingSum(self.name, self.shape, *sides)
         total.clamp(self._clamp)
         return total.emit(emitter, grid)
 
-    def _constant(self, smallest):
+    def _constant(self, smallest, storage):
         """Return the offset as a code and a scale that is not below `smallest`.
 
         The largest code gives the sum its precision. An offset far below the step of the output
         has a smaller one, and what lies under a thousandth of a step is that thousandth.
         """
         size = abs(self._offset)
-        code = int(np.clip(np.floor(0.99 * size / smallest), 1, INT8_MAX))
+        code = int(np.clip(np.floor(0.99 * size / smallest), 1, storage.high))
         return Constant(
             f"{self.name}/offset",
-            np.array([np.sign(self._offset) * code], np.int8),
-            "INT8",
+            np.array([np.sign(self._offset) * code], storage.dtype),
+            storage.name,
             np.array([max(size / code, 1.01 * smallest)], np.float32),
         )
 
     def _emit_product(self, emitter, grid):
-        smallest, largest = emitter.target.MUL_RATIOS
+        smallest, largest = emitter.target.beside(grid.type).RESCALE_RATIOS
         ratio = float(self._source.grid.scale / grid.scale * abs(self._scale))
         if not smallest <= ratio < largest:
             raise ValueError(
@@ -161,7 +158,7 @@ class PendingSlopes(ClampedPending):
         if is_convex and self._clamp.lower is not None and self._clamp.lower >= 0:
             if np.all(self._slope >= 0):  # a ReLU comes behind: the slope is never seen
                 return self._above(emitter, grid, self._clamp)
-        whole = Grid(grid.scale, grid.zero_point)
+        whole = Grid.whole(grid.scale, grid.zero_point, grid.storage)
         sides = self._above(emitter, whole, NO_CLAMP), self._below(emitter, whole, self._source)
         operator = Maximum if is_convex else Minimum
         return emitter.bounded(
@@ -174,7 +171,8 @@ class PendingSlopes(ClampedPending):
         )
 
     def _emit_sum(self, emitter, grid):
-        whole, source = Grid(grid.scale, grid.zero_point), self._source
+        whole = Grid.whole(grid.scale, grid.zero_point, grid.storage)
+        source = self._source
         zero = source.grid.zero_point
         negative = emitter.tensor(f"{self.name}/negative", self.shape, source.grid)
         negative = emitter.add(Bound(self.name, source, negative, zero, is_lower=False))

@@ -20,15 +20,6 @@ from tfq_lowbit.export.program import Constant, Grid
 from tfq_lowbit.export.windows import count_window_operators, gather_windows
 from tfq_lowbit.wrappers import bias_codes, round_bias
 
-# A channel whose multiplier s_in * s_w / s_out is smaller contributes next to nothing: its scale is
-# lifted to this, so that its bias, in units of the accumulator, cannot overflow: 256 output steps,
-# which saturate whatever the zero point, are 2^26 units, half of what int4 accumulators hold.
-SMALLEST_MULTIPLIER = 2.0**-18
-MAX_BIAS_STEPS = 256.0
-MAX_BIAS = MAX_BIAS_STEPS / SMALLEST_MULTIPLIER
-# Beyond the distance of any two codes, and below the runtime's limit of 256.
-SATURATING_MULTIPLIER = 255.75
-
 # What an operator that gathers windows adds to a file: itself, its tensor and its constants.
 OPERATOR_BYTES = 300
 
@@ -47,11 +38,11 @@ class IntegerWeights:
     Attributes:
         codes: int8 codes of the kernel, in the layout of the Keras layer.
         scales: float32, one for each output channel: `kernel = codes * scales`.
-        bias: int32, in units of `input_scale * scales`.
+        bias: int32 (int64 beside 16-bit activations), in units of `input_scale * scales`.
         num_bits: width that the layer was trained at.
         stored_as: type of the file, "INT8", "INT4" or "INT2", "UINT8" for packed bits.
         input_scale: float32 scale of the layer's input.
-        input_zero_point: int8 code of 0 of the layer's input.
+        input_zero_point: code of 0 of the layer's input.
         gathers_windows: whether a convolution is stored as a matrix product of its windows.
         is_one_pixel: whether a dense layer is stored as a convolution of one pixel.
     """
@@ -95,7 +86,7 @@ class PendingKernel(ClampedPending):
         name: path of the layer.
         shape: of the output.
         spec: the geometry.
-        source: the int8 input.
+        source: the input.
         codes: integer array in the operator's layout: of shape (height, width, inputs, outputs),
             for a depthwise kernel (height, width, inputs, multiplier), for a dense one (inputs,
             outputs).
@@ -150,6 +141,7 @@ class PendingKernel(ClampedPending):
             kernel = codes.reshape(self._layout).astype(np.int8)
             return emit_lowbit(emitter, self, kernel, scales, bias, grid, self._clamp)
         emitter.program.plain_layers[self.name] = reason or "custom_ops='lowbit' runs it on bits"
+        self._check_reach(codes, scales, bias, grid)
         make, *stored = self._operator(emitter, codes, scales, bias)
         self._record(emitter, codes, scales, bias, *stored)
         return emitter.bounded(self.name, self.shape, grid, self._clamp, make)
@@ -178,7 +170,7 @@ class PendingKernel(ClampedPending):
         """Return `(output, activation) -> operator`, the stored type, and if it has windows."""
         facts = self._facts(codes, scales, bias, emitter)
         operator, source, layout = self._choose_operator(emitter, codes, facts)
-        stored_as = emitter.target.choose_container(operator, **facts)
+        stored_as = self._tables(emitter).choose_container(operator, **facts)
         axis = 3 if operator == "DEPTHWISE_CONV_2D" else 0
         if emitter.target.SINGLE_SCALE and operator == "FULLY_CONNECTED" and _is_single(scales):
             scales = scales[:1]
@@ -189,7 +181,7 @@ class PendingKernel(ClampedPending):
             filter=Constant(
                 f"{self.name}/filter", layout.astype(np.int8), stored_as, scales, axis=axis
             ),
-            bias=Constant(f"{self.name}/bias", bias, "INT32", bias_scales),
+            bias=Constant(f"{self.name}/bias", bias, source.grid.arithmetic.BIAS_TYPE, bias_scales),
         )
         if operator != "FULLY_CONNECTED":
             arguments |= dict(
@@ -247,15 +239,26 @@ class PendingKernel(ClampedPending):
         emitter.program.weights[self.name].is_one_pixel = True
         return output
 
+    def _check_reach(self, codes, scales, bias, grid):
+        """Raise a ValueError where a sum in output steps may leave the runtime's integers."""
+        unit = np.float64(self.source.grid.scale) * scales / np.float64(grid.scale)
+        most = float((_largest_sums(codes, bias, self.source.grid) * unit).max())
+        if most >= grid.arithmetic.MAX_STEPS:
+            raise ValueError(
+                f"Layer {self.name!r} may sum up to {most:g} steps of its output, which the "
+                f"runtime computes with up to {grid.arithmetic.MAX_STEPS:g}. Calibrate the step "
+                "sizes anew."
+            )
+
     def _facts(self, codes, scales, bias, emitter):
         """Return what decides the container of the codes."""
-        reached = np.abs(codes).sum(axis=0) * _widest(self.source.grid)
-        sums = reached + np.abs(bias.astype(np.int64))
-        largest_sum, limit = int(sums.max()), emitter.target.ACCUMULATOR_LIMITS["INT8"]
+        sums = _largest_sums(codes, bias, self.source.grid)
+        largest_sum, limit = int(sums.max()), self._tables(emitter).ACCUMULATOR_LIMITS["INT8"]
         if largest_sum >= limit:
             raise ValueError(
-                f"Layer {self.name!r} may sum up to {largest_sum:,}, beyond the runtime's int32 "
-                "accumulators. Use fewer bits for its weights or its input."
+                f"Layer {self.name!r} may sum up to {largest_sum:,}, beyond the runtime's "
+                f"{self.source.grid.arithmetic.BIAS_TYPE.lower()} accumulators. Use fewer bits for "
+                "its weights or its input."
             )
         return dict(
             low=int(codes.min()),
@@ -265,6 +268,9 @@ class PendingKernel(ClampedPending):
             largest_sum=largest_sum,
             is_per_channel=not _is_single(scales),
         )
+
+    def _tables(self, emitter):
+        return emitter.target.beside(self.source.grid.type)
 
     def _choose_operator(self, emitter, codes, facts):
         """Return the operator, its input and the codes in its layout."""
@@ -276,9 +282,10 @@ class PendingKernel(ClampedPending):
         if spec.operator == "TRANSPOSE_CONV":
             return spec.operator, self.source, shaped.transpose(3, 0, 1, 2)
         is_grouped = self._layout[2] != self.source.shape[-1]
-        packed = emitter.target.choose_container("FULLY_CONNECTED", **facts)
-        plain = emitter.target.choose_container("CONV_2D", **facts)
-        bits = emitter.target.BITS
+        tables = self._tables(emitter)
+        packed = tables.choose_container("FULLY_CONNECTED", **facts)
+        plain = tables.choose_container("CONV_2D", **facts)
+        bits = tables.BITS
         saved_bytes = codes.size * (bits[plain] - bits[packed]) // 8
         copies = count_window_operators(self._layout[:2], spec)
         is_worth_it = emitter.prefer == "size" and saved_bytes > copies * OPERATOR_BYTES
@@ -293,27 +300,30 @@ class PendingKernel(ClampedPending):
         """Return scales whose multipliers the runtime takes, with the same codes.
 
         An output that varies by next to nothing has a step so fine that a single unit of the
-        accumulator passes over all 256 codes. It saturates just so from `SATURATING_MULTIPLIER` on.
+        accumulator passes over many codes. What the runtime takes at most saturates just so.
         """
-        most = np.float64(SATURATING_MULTIPLIER) * grid.scale / self.source.grid.scale
+        most = np.float64(grid.arithmetic.SATURATING_MULTIPLIER)
+        most = most * grid.scale / self.source.grid.scale
         return np.minimum(scales, most).astype(np.float32)
 
     def _floored(self, grid):
-        """Return codes, scales and int32 bias with the scales of dead channels lifted."""
+        """Return codes, scales and integer bias with the scales of dead channels lifted."""
         codes, scales = self._codes.copy(), self._scales.astype(np.float64)
         source = np.float64(self.source.grid.scale)
-        floor = SMALLEST_MULTIPLIER * np.float64(grid.scale) / source
+        arithmetic = grid.arithmetic
+        floor = arithmetic.SMALLEST_MULTIPLIER * np.float64(grid.scale) / source
         # A scale for all channels stays one, though some of them are dead.
         is_dead = (scales < floor) | (~codes.any(axis=0) & ~_is_single(scales))
         codes[:, is_dead] = np.rint(codes[:, is_dead] * np.minimum(scales[is_dead] / floor, 1.0))
         scales = np.where(is_dead, floor, scales).astype(np.float32)
         unit = source * scales
-        reach = MAX_BIAS_STEPS * float(grid.scale)
+        reach = arithmetic.MAX_BIAS_STEPS * float(grid.scale)
         lifted = np.rint(np.clip(self._bias, -reach, reach) / unit)
         bias = np.where(is_dead, lifted, self._bias_codes)
         # So far beyond saturation the exact value of a bias does not matter.
-        bias = np.clip(bias, -MAX_BIAS, MAX_BIAS)
-        return codes, scales, bias.astype(np.int32)
+        most = arithmetic.MAX_BIAS_STEPS / arithmetic.SMALLEST_MULTIPLIER
+        dtype = np.dtype(arithmetic.BIAS_TYPE.lower())
+        return codes, scales, np.clip(bias, -most, most).astype(dtype)
 
     def _channels(self, codes):
         is_depthwise = self.spec.operator == "DEPTHWISE_CONV_2D"
@@ -323,6 +333,11 @@ class PendingKernel(ClampedPending):
 def _is_single(scales):
     """Return whether all channels have the same scale."""
     return np.all(scales == scales[0])
+
+
+def _largest_sums(codes, bias, grid):
+    """Return a bound on the accumulators by channel."""
+    return np.abs(codes).sum(axis=0) * _widest(grid) + np.abs(bias.astype(np.int64))
 
 
 def _widest(grid):

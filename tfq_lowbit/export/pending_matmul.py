@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN
 from tfq_lowbit.export.operators import BatchMatMul, Mask, Reshape
 from tfq_lowbit.export.pending import ClampedPending, PendingCodes, PendingMove
 from tfq_lowbit.export.program import Grid
@@ -28,15 +27,21 @@ class PendingMatMul(ClampedPending):
     def _emit(self, emitter, grid):
         left, right = self._left, self._centered(emitter)
         if self._scale != 1:
-            old = left.grid
-            unit = Grid(old.scale * self._scale, old.zero_point, old.low, old.high)
+            unit = left.grid.rescaled(self._scale)
             scaled = emitter.tensor(f"{self.name}/scaled", left.shape, unit)
             left = emitter.add(Reshape(self.name, left, scaled))
-        largest, limit = left.grid.scale * right.grid.scale / grid.scale, emitter.target
-        if not largest < limit.MAX_MULTIPLIER:
+        largest = left.grid.scale * right.grid.scale / grid.scale
+        limit = emitter.target.beside(grid.type).MAX_MULTIPLIER
+        if not largest < limit:
             raise ValueError(
                 f"The product {self.name!r} has an output step {largest:g} times finer than its "
-                f"accumulator; the runtime takes up to {limit.MAX_MULTIPLIER:g}. Calibrate anew."
+                f"accumulator; the runtime takes up to {limit:g}. Calibrate anew."
+            )
+        reach = float(largest) * left.shape[-1] * left.grid.storage.low * right.grid.storage.low
+        if reach >= grid.arithmetic.MAX_STEPS:
+            raise ValueError(
+                f"The product {self.name!r} may sum up to {reach:g} steps of its output, which the "
+                f"runtime computes with up to {grid.arithmetic.MAX_STEPS:g}. Calibrate anew."
             )
         return emitter.bounded(
             self.name,
@@ -53,7 +58,7 @@ class PendingMatMul(ClampedPending):
         if old.zero_point == 0:
             return right
         low, high = (code - old.zero_point for code in (old.low, old.high))
-        if low < INT8_MIN or high > INT8_MAX:
+        if low < old.storage.low or high > old.storage.high:
             raise ValueError(
                 f"The right operand of the product {self.name!r} has codes from {low} to {high} "
                 "about its zero, which an int8 kernel cannot hold. Quantize it with a signed, "
@@ -83,5 +88,6 @@ class PendingMask(PendingMove):
     def _mask(self, source, output):
         is_free = np.isinf(self._bounds)
         codes = source.grid.encode(np.where(is_free, np.float32(0), self._bounds))
-        bounds = np.where(is_free, INT8_MAX, codes).astype(np.int8)
+        storage = source.grid.storage
+        bounds = np.where(is_free, storage.high, codes).astype(storage.dtype)
         return Mask(self.name, source, output, bounds)

@@ -4,7 +4,6 @@ import numpy as np
 
 from tfq_lowbit.export.operators import Add, Concatenation, Multiply, Reshape
 from tfq_lowbit.export.pending import ClampedPending, Pending
-from tfq_lowbit.export.program import Grid
 from tfq_lowbit.model import Clamp
 
 
@@ -45,8 +44,7 @@ class PendingSum(ClampedPending):
         total = PendingSum(f"{self.name}/sum", self.shape, self._left, self._right, self._operator)
         bounds = (None if bound is None else bound * self._divisor for bound in self._clamp)
         total.clamp(Clamp(*bounds))
-        wide = Grid(grid.scale * divisor, grid.zero_point, grid.low, grid.high)
-        codes = total.emit(emitter, wide)
+        codes = total.emit(emitter, grid.rescaled(divisor))
         return emitter.add(Reshape(self.name, codes, emitter.tensor(self.name, self.shape, grid)))
 
 
@@ -65,7 +63,7 @@ class PendingProduct(ClampedPending):
         self._left, self._right = left, right
 
     def _emit(self, emitter, grid):
-        smallest, largest = emitter.target.MUL_RATIOS
+        smallest, largest = emitter.target.beside(grid.type).MUL_RATIOS
         ratio = float(self._left.grid.scale * self._right.grid.scale / grid.scale)
         if not smallest <= ratio < largest:
             raise ValueError(
@@ -136,7 +134,7 @@ class PendingExtremum(PendingParts):
 
 def check_sum(emitter, name, sides, grid):
     """Raise a ValueError if the scales of a sum are too far apart for the runtime."""
-    smallest, largest = emitter.target.ADD_RATIOS
+    smallest, largest = emitter.target.beside(grid.type).ADD_RATIOS
     for side in sides:
         ratio = float(side.grid.scale / grid.scale)
         if not smallest <= ratio < largest:

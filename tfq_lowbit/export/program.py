@@ -1,35 +1,63 @@
 """The lowered graph: a list of integer operators that can be run and written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from tfq_lowbit.export.storage import INT8, INT16, Storage
 from tfq_lowbit.packing import unpack_planes, unpack_signs, words_for
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The codes of an int8 tensor: `value = scale * (code - zero_point)`.
+    """The codes of an integer tensor: `value = scale * (code - zero_point)`.
 
     Attributes:
         scale: float32, finite and positive.
         zero_point: code of the real 0.
         low: smallest code that occurs.
         high: largest code that occurs.
+        storage: the type of the tensor, `INT8` or `INT16`.
     """
 
     scale: np.float32
     zero_point: int
     low: int = -128
     high: int = 127
+    storage: Storage = INT8
+
+    @classmethod
+    def whole(cls, scale, zero_point=0, storage=INT8):
+        """Return the grid of all codes of a type."""
+        return cls(np.float32(scale), zero_point, storage.low, storage.high, storage)
+
+    @property
+    def arithmetic(self):
+        """The module that computes as the runtime does with tensors of this type."""
+        return self.storage.arithmetic
+
+    @property
+    def type(self):
+        """Name of the tensor's type in the schema."""
+        return self.storage.name
+
+    def nearest(self, value):
+        """Return the code nearest to one real value, within the type."""
+        code = np.float32(value) / np.float32(self.scale) + np.float32(self.zero_point)
+        return int(np.rint(np.clip(code, self.storage.low, self.storage.high)))
+
+    def rescaled(self, factor):
+        """Return the same codes in a unit that is `factor` times larger."""
+        return replace(self, scale=np.float32(self.scale * np.float32(factor)))
 
     def encode(self, values):
-        """Return the nearest codes of real values, as int8."""
+        """Return the nearest codes of real values, in the type of the tensor."""
         codes = np.rint(np.asarray(values, np.float32) * (np.float32(1) / self.scale))
-        return np.clip(codes + self.zero_point, self.low, self.high).astype(np.int8)
+        codes = np.clip(codes + self.zero_point, self.low, self.high)
+        return codes.astype(self.storage.dtype)
 
     def decode(self, codes):
         """Return the real values of codes, as float32."""
@@ -38,7 +66,7 @@ class Grid:
 
 @dataclass(eq=False)
 class Tensor:
-    """An int8 tensor that operators read and write.
+    """An integer tensor that operators read and write.
 
     Attributes:
         name: unique in the program.
@@ -120,7 +148,8 @@ class Constant:
     Attributes:
         name: unique in the program.
         values: integers or floats in their natural type; int4 and int2 codes as int8.
-        type: schema name of the stored type: "INT8", "INT4", "INT2", "INT32", "UINT8" or "FLOAT32".
+        type: schema name of the stored type: "INT8", "INT4", "INT2", "INT16", "INT32", "INT64",
+            "UINT8" or "FLOAT32".
         scales: float32, one or one a channel, None for plain integers.
         zero_point: of the codes.
         axis: the channel axis of `scales`.
@@ -136,7 +165,7 @@ class Constant:
     @property
     def grid(self):
         """The grid of a constant with one scale."""
-        return Grid(self.scales[0], self.zero_point)
+        return Grid.whole(self.scales[0], self.zero_point, INT16 if self.type == "INT16" else INT8)
 
 
 AnyTensor = Tensor | FloatTensor | PackedTensor | IndexTensor
@@ -174,6 +203,13 @@ CUSTOM_OPTIONS = "flexbuffer"
 def taken_by(operator) -> list[AnyTensor]:
     """Return the tensors among the inputs of an operator: what `compute` takes."""
     return [each for each in operator.inputs if not isinstance(each, Constant | None)]
+
+
+def storages_of(operator) -> set[Storage]:
+    """Return the types of the integer tensors that an operator takes and makes."""
+    tensors = [each for each in operator.inputs if each is not None]
+    grids = [each.grid for each in (*tensors, operator.output) if isinstance(each, Tensor)]
+    return {grid.storage for grid in grids}
 
 
 def is_custom(operator) -> bool:

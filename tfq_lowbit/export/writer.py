@@ -16,8 +16,10 @@ from tfq_lowbit.export.program import (
     PackedTensor,
     Program,
     is_custom,
+    storages_of,
 )
 from tfq_lowbit.export.splicing import splice
+from tfq_lowbit.export.storage import INT16
 from tfq_lowbit.packing import pack_codes
 from tfq_lowbit.targets import check_view
 from tfq_lowbit.targets.litert import Version
@@ -32,7 +34,10 @@ FILE_IDENTIFIER = b"TFL3"
 RUNTIME_VERSION_BYTES = 16
 DEPRECATED_CODE_LIMIT = 127
 PACKED_TYPES = {"INT4": 4, "INT2": 2}
-NATURAL_TYPES = {"INT8": np.int8, "INT32": np.int32, "UINT8": np.uint8, "FLOAT32": np.float32}
+NATURAL_TYPES = {
+    **{"INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64},
+    **{"UINT8": np.uint8, "FLOAT32": np.float32},
+}
 OPTIONAL_INPUT = -1
 # Options whose values are names in an enumeration of the schema.
 ENUMERATIONS = {
@@ -72,7 +77,8 @@ def _version(operator, target):
         return Version(0, operator.runtime)
     weights = getattr(operator, "filter", None)
     stored_as = "" if weights is None else weights.type
-    return target.find_version(operator.code, stored_as, getattr(operator, "variant", ""))
+    tables = target.beside("INT16" if INT16 in storages_of(operator) else "INT8")
+    return tables.find_version(operator.code, stored_as, getattr(operator, "variant", ""))
 
 
 def pack_model(model) -> bytes:
@@ -192,7 +198,7 @@ class _Writer:
         elif isinstance(tensor, IndexTensor):
             written.type = schema.TensorType.INT32
         elif tensor.grid is not None:
-            written.type = schema.TensorType.INT8
+            written.type = getattr(schema.TensorType, tensor.grid.type)
             written.quantization = _quantization([tensor.grid.scale], tensor.grid.zero_point)
         written.shape = [size or 1 for size in shape]
         if not self.target.HAS_FIXED_BATCH:

@@ -10,7 +10,8 @@ class LayerSettings:
     Attributes:
         weight_bits: width of the kernel.
         activation_bits: width of the tensors that enter the layer, None for float. A tensor with
-            several consumers takes the widest.
+            several consumers takes the widest up to 8; at 16 the layer also makes one of 16, and
+            what enters it, or takes from it, with another width is converted.
         weight_quantizer: scheme of the kernel, a name in `KERNEL_SCHEMES`.
         activation_quantizer: scheme of the tensors that enter the layer.
         per_channel: one step size for each output channel of the kernel.

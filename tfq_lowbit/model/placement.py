@@ -6,6 +6,7 @@ from itertools import permutations
 import keras
 
 from tfq_lowbit.model.activations import activation_name, clamp_of
+from tfq_lowbit.model.conversions import Conversions
 from tfq_lowbit.model.decomposition import decompose_layers
 from tfq_lowbit.model.functions import Sign, require_function
 from tfq_lowbit.model.graph import Edge, Graph, Node, find_ends
@@ -14,7 +15,7 @@ from tfq_lowbit.model.recipe import LayerSettings, Recipe
 from tfq_lowbit.model.rules import Role, find_rule, is_no_op
 from tfq_lowbit.model.sign_paths import find_sign_paths, is_function_of_accumulator
 from tfq_lowbit.model.splitting import split_calls
-from tfq_lowbit.quantizers import MAX_BITS, UniformAffine, activation_quantizer
+from tfq_lowbit.quantizers import MAX_BITS, WIDE_BITS, UniformAffine, activation_quantizer
 from tfq_lowbit.wrappers import MatMul, RPReLU, can_be_binary, channel_shape
 
 SOFTMAX_STEP = 1.0 / 256.0
@@ -33,6 +34,7 @@ class Placement:
         settings: settings of each call.
         on_grid: edges whose values lie on a grid without a quantizer of their own, because their
             producer keeps the grid of its input.
+        wide: edges of 16 bits.
         only_signs: edges between a kernel and a binary layer, which takes the sign of the kernel's
             accumulator: they need no grid.
     """
@@ -54,6 +56,7 @@ class Placement:
             path for node in self.graph.nodes for path in (node.path, node.origin) if path
         )
         self.settings = _resolve_settings(self.graph, self.recipe, self.roles)
+        self.wide = Conversions(self.graph, self.roles, self.settings, self.recipe.input_bits).wide
         self._uses: dict[Edge, list[Node]] = {}
         for node in self.graph.nodes:
             # A tensor of weights reads no values.
@@ -101,7 +104,8 @@ class Placement:
         if producer is None or role is Role.RESCALING or self._is_raw_input(edge):
             is_rescaled = role is Role.RESCALING
             unit = producer.layer.offset or None if producer and is_rescaled else None
-            bits = max(self._bits(edge), self.recipe.input_bits)
+            asked = max(self._bits(edge), self.recipe.input_bits)
+            bits = WIDE_BITS if edge in self.wide else min(asked, MAX_BITS)
             signed = self._is_right_operand(edge) or None
             return UniformAffine(bits, signed=signed, init="min_max", unit=unit)
         settings = self.settings[producer]
@@ -187,7 +191,9 @@ class Placement:
             self.quantized.add(edge)
 
     def _keeps_grid(self, node):
-        """Whether the output of `node` lies on the grid of its input, which is quantized."""
+        """Whether the output of `node` lies on the grid of its input, or one made from it."""
+        if self.roles[node] is Role.WIDEN:
+            return True
         if self.roles[node] not in PASSING:
             return False
         return any(edge in self.quantized or edge in self.on_grid for edge in node.data_inputs)
@@ -225,7 +231,9 @@ class Placement:
         return activation_name(node.layer) == "linear" or is_function_of_accumulator(self, node)
 
     def _bits(self, edge):
-        """The widest that any consumer asks for, of an edge or of its group."""
+        """The widest that any consumer asks for, of an edge or of its group, within its type."""
+        if edge in self.wide:
+            return WIDE_BITS
         if not edge.group:
             return self._asked_bits(edge)
         if edge.group not in self._group_bits:
@@ -235,6 +243,7 @@ class Placement:
         return self._group_bits[edge.group]
 
     def _asked_bits(self, edge):
+        """The widest that a consumer asks for, up to 8."""
         bits = [self.recipe.output_bits] if edge in self.graph.output_edges else []
         for node in self.consumers(edge):
             role = self.roles[node]
@@ -245,7 +254,7 @@ class Placement:
                 bits.append(self._bits(node.output))
             else:
                 bits.append(self.settings[node].activation_bits or MAX_BITS)
-        return max(bits, default=self.recipe.activation_bits or MAX_BITS)
+        return min(max(bits, default=self.recipe.activation_bits or MAX_BITS), MAX_BITS)
 
     def _takes_raw(self, node, edge):
         return edge not in self.quantized and self.roles[node] in (
@@ -285,7 +294,7 @@ class Placement:
         if type(node.layer) is keras.layers.Multiply:
             # x * sigmoid(x), and x * hard_sigmoid(x).
             return any(self._is_gate(*pair) for pair in permutations(node.data_inputs))
-        if self.roles[node] in (*PASSING, Role.CONCATENATE):
+        if self.roles[node] in (*PASSING, Role.CONCATENATE, Role.NARROW):
             return any(self._is_skewed(taken) for taken in node.data_inputs)
         return False
 

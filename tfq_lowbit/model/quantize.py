@@ -212,6 +212,11 @@ class _Builder:
         self.tensors[node.output] = layer(self.tensors[edge], input_grid=grid)
         self.grids[node.output] = grid
 
+    def _widen(self, node):
+        edge = node.data_inputs[0]
+        outputs = node.layer(self.tensors[edge], input_grid=self.grids[edge])
+        self.tensors[node.output], self.grids[node.output] = outputs
+
     def _activation(self, node):
         self._plain(node)
         grid, clamp = self.grids.get(node.output), clamp_of(node.layer)
@@ -272,4 +277,5 @@ _BUILDERS = {
     Role.EMBEDDING: _Builder._embedding,
     Role.AVERAGE_POOL: _Builder._average_pool,
     Role.ACTIVATION: _Builder._activation,
+    Role.WIDEN: _Builder._widen,
 }

@@ -9,10 +9,11 @@ from tfq_lowbit.model.layer_settings import SETTINGS, LayerSettings
 from tfq_lowbit.model.recipe_checks import (
     check_blocks,
     check_weight_only,
+    check_wide,
     checked_override,
     checked_settings,
 )
-from tfq_lowbit.quantizers import binary_scheme
+from tfq_lowbit.quantizers import WIDE_BITS, binary_scheme
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +24,11 @@ class Recipe:
 
     Attributes:
         weight_bits: width of kernels, 2 to 8; 1 with a binary weight quantizer.
-        activation_bits: width of activations, 2 to 8; None leaves them in float (`weight_only`).
-        first_last_bits: width of the first and last layers with a kernel, of their weights and of
-            the tensors that enter them; None treats them as any other layer.
+        activation_bits: width of activations, 2 to 8, or 16 for int16 tensors; None leaves them in
+            float (`weight_only`).
+        first_last_bits: width of the first and last layers with a kernel, of their weights and,
+            unless `activation_bits` is 16, of the tensors that enter them; None treats them as any
+            other layer.
         weight_quantizer: "lsq", "affine", "dorefa", "ternary" or "ttq"; of one bit: "ste_sign",
             "xnor", "magnitude_aware", "ir_net" or "ada_bin".
         activation_quantizer: "lsq", "lsq_plus", "affine", "pact" or "dorefa".
@@ -41,7 +44,9 @@ class Recipe:
         input_bits: width of the model's inputs; they are set by minimum and maximum and not
             trained.
         output_bits: width of the model's outputs and of what enters a softmax or another function
-            that is more than a clamp (sigmoid, SiLU, leaky ReLU).
+            that is more than a clamp (sigmoid, SiLU, leaky ReLU). What a layer with 16-bit
+            activations makes has 16 bits, whatever this and `input_bits` say; before a softmax it
+            becomes eight.
         block_size: without `activation_bits` alone: a step size for every so many inputs of each
             channel, a multiple of 32. It applies to dense layers and embeddings whose weights have
             at most four bits and whose inputs are whole blocks; others have one for each channel.
@@ -80,6 +85,7 @@ class Recipe:
         if self.activation_bits is None:
             check_weight_only(values)
         check_blocks(values)
+        check_wide(values)
         for name, value in values.items():
             object.__setattr__(self, name, value)  # the one way in a frozen dataclass
 
@@ -187,7 +193,7 @@ class Recipe:
             settings["per_channel"] = self.per_channel and self.per_channel_dense
         if is_end and self.first_last_bits is not None:
             settings["weight_bits"] = self.first_last_bits
-            if not self.is_weight_only:
+            if not self.is_weight_only and self.activation_bits != WIDE_BITS:
                 settings["activation_bits"] = self.first_last_bits
         for pattern, changes in self.overrides:
             if re.fullmatch(pattern, path) or (origin and re.fullmatch(pattern, origin)):

@@ -9,12 +9,14 @@ from tfq_lowbit.quantizers import (
     BLOCK_SCHEMES,
     INPUT_SCHEMES,
     KERNEL_SCHEMES,
+    WIDE_BITS,
     check_block_size,
     check_num_bits,
     check_weight_bits,
 )
 
 MAY_BE_NONE = {"first_last_bits", "activation_bits"}
+MAY_BE_WIDE = {"activation_bits", "input_bits", "output_bits"}
 WIDTHS = {"weight_bits", "activation_bits", "first_last_bits", "input_bits", "output_bits"}
 
 
@@ -49,6 +51,17 @@ def check_blocks(values):
             continue
         raise ValueError(
             f"Setting `block_size` must be {rule}. Received: block_size={where['block_size']!r}"
+        )
+
+
+def check_wide(values):
+    """Raise a ValueError where a recipe of binary layers has 16-bit activations."""
+    settings = [values, *(changes for _, changes in values["overrides"])]
+    is_wide = any(each.get(name) == WIDE_BITS for each in settings for name in MAY_BE_WIDE)
+    if is_wide and any(each.get("input_quantizer") is not None for each in settings):
+        raise ValueError(
+            "Setting `activation_bits` must be at most 8 in a recipe of binary layers, which take "
+            f"the signs of int8 tensors. Received: {WIDE_BITS}"
         )
 
 
@@ -95,7 +108,7 @@ def checked_settings(values, weights):
     values = dict(values)
     for name in (WIDTHS - {"weight_bits"}) & values.keys():
         if name not in MAY_BE_NONE or values[name] is not None:
-            values[name] = check_num_bits(values[name], name)
+            values[name] = check_num_bits(values[name], name, wide=name in MAY_BE_WIDE)
     schemes: dict[str, dict] = {
         "weight_quantizer": KERNEL_SCHEMES,
         "activation_quantizer": ACTIVATION_SCHEMES,

@@ -46,6 +46,8 @@ class Role(enum.Enum):
     SHAPE = "moves codes; keeps the grid of its input"
     RESCALING = "changes the unit of an input"
     FLOAT = "computes in float, between grids"
+    NARROW = "becomes a tensor of eight bits; gets a grid of its own"
+    WIDEN = "becomes a tensor of sixteen bits on a finer grid"
     DECOMPOSED = "is taken apart into other layers"
 
 

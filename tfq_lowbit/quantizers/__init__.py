@@ -3,7 +3,7 @@
 from tfq_lowbit.quantizers.ada_bin import AdaBin, AdaBinSign
 from tfq_lowbit.quantizers.affine import UniformAffine
 from tfq_lowbit.quantizers.approx_sign import ApproxSign
-from tfq_lowbit.quantizers.base import MAX_BITS, Encoded, Quantizer, check_num_bits
+from tfq_lowbit.quantizers.base import MAX_BITS, WIDE_BITS, Encoded, Quantizer, check_num_bits
 from tfq_lowbit.quantizers.binary import BinaryQuantizer, SignFunction
 from tfq_lowbit.quantizers.blockwise import MAX_BLOCK_BITS, BlockwiseLSQ, check_block_size
 from tfq_lowbit.quantizers.dorefa import DoReFaActivations, DoReFaWeights
@@ -39,6 +39,7 @@ __all__ = [
     "LSQ",
     "MAX_BITS",
     "MAX_BLOCK_BITS",
+    "WIDE_BITS",
     "PACT",
     "TTQ",
     "TWN",

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.base import Quantizer, encode_on_grid, positive
+from tfq_lowbit.quantizers.base import WIDE_BITS, Quantizer, encode_on_grid, positive
 from tfq_lowbit.ste import clipped_round_ste
 
 
@@ -19,7 +19,7 @@ class UniformAffine(Quantizer):
     `s = (max - min) / (2^b - 1)` and `z = round(-min / s)`.
 
     Args:
-        num_bits: width of the codes, 2 to 8.
+        num_bits: width of the codes, 2 to 8, or 16 for activations.
         signed: see `Quantizer`; ignored where `asymmetric`.
         narrow_range: see `Quantizer`.
         axis: see `Quantizer`; per-channel grids are symmetric.
@@ -30,7 +30,7 @@ class UniformAffine(Quantizer):
             at the most `unit`: data that needs a larger one is clipped.
 
     Raises:
-        ValueError: for a width out of range, or `asymmetric` with an axis.
+        ValueError: for a width out of range, or `asymmetric` with an axis or 16 bits.
 
     Example:
         >>> quantizer = UniformAffine(num_bits=4, signed=False, init="min_max")
@@ -59,6 +59,11 @@ class UniformAffine(Quantizer):
             raise ValueError(
                 "Argument `asymmetric` needs `axis=None`: a per-channel zero point has no "
                 f"place in an integer kernel. Received: axis={axis!r}"
+            )
+        if asymmetric and self.num_bits == WIDE_BITS:
+            raise ValueError(
+                "Argument `asymmetric` must be False for 16 bits: an int16 tensor has its zero at "
+                "code 0. Received: asymmetric=True"
             )
         self.asymmetric = asymmetric
         self.unit = unit

@@ -11,6 +11,8 @@ from tfq_lowbit.calibration import get_rule
 from tfq_lowbit.calibration.rules import SMALLEST_STEP
 
 MIN_BITS, MAX_BITS = 2, 8
+# The one width beyond: activations that ride in int16 tensors.
+WIDE_BITS = 16
 
 
 class Encoded(NamedTuple):
@@ -36,12 +38,14 @@ class Quantizer(keras.layers.Layer):
 
     Attributes:
         widths: the widths that a class has, as (smallest, largest).
+        can_be_wide: whether it has 16 bits, too.
         needs_data: whether something is set from the first data.
 
     Args:
-        num_bits: width of the codes, 2 to 8.
+        num_bits: width of the codes, 2 to 8, or 16 for activations.
         signed: True for codes on both sides of 0, False for codes from 0 up, None to decide
-            from the first data (signed where a value is negative).
+            from the first data (signed where a value is negative). Codes of 16 bits are signed:
+            the zero of an int16 tensor is code 0.
         narrow_range: leave out the lowest signed code, so that the range is symmetric,
             `-(2^(b-1) - 1) .. 2^(b-1) - 1`. Weights need it: their sign may be flipped when
             batch normalization is folded.
@@ -50,10 +54,11 @@ class Quantizer(keras.layers.Layer):
         init: rule that sets the step size from data: "lsq", "mse", "min_max", "percentile".
 
     Raises:
-        ValueError: for a width out of range or an unknown rule.
+        ValueError: for a width out of range, 16 bits without a sign, or an unknown rule.
     """
 
     widths = (MIN_BITS, MAX_BITS)
+    can_be_wide = True
     needs_data = True
 
     def __init__(
@@ -61,7 +66,14 @@ class Quantizer(keras.layers.Layer):
     ):
         kwargs = {"dtype": "float32", "autocast": False, **kwargs}
         super().__init__(**kwargs)
-        self.num_bits = check_num_bits(num_bits, widths=self.widths)
+        self.num_bits = check_num_bits(num_bits, widths=self.widths, wide=self.can_be_wide)
+        if self.num_bits == WIDE_BITS:
+            if signed is False:
+                raise ValueError(
+                    "Argument `signed` must be True or None for 16 bits: an int16 tensor has its "
+                    f"zero at code 0. Received: signed={signed!r}"
+                )
+            signed = True
         self.signed = signed
         self.narrow_range = narrow_range
         self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else axis
@@ -253,20 +265,23 @@ def encode_on_grid(values, step_size, q_min, q_max):
     return Encoded(codes, step_size)
 
 
-def check_num_bits(num_bits, name="num_bits", widths=(MIN_BITS, MAX_BITS)):
+def check_num_bits(num_bits, name="num_bits", widths=(MIN_BITS, MAX_BITS), wide=False):
     """Return `num_bits` if it is an integer in a range, from 2 to 8 by default.
 
     Args:
         num_bits: the width.
         name: of the argument, for the error.
         widths: the smallest and the largest width.
+        wide: whether 16 is one as well.
 
     Raises:
         ValueError: if not.
     """
     is_integer = isinstance(num_bits, (int, np.integer)) and not isinstance(num_bits, bool)
     smallest, largest = widths
-    if not is_integer or not smallest <= num_bits <= largest:
+    is_wide = wide and num_bits == WIDE_BITS
+    if not is_integer or not (smallest <= num_bits <= largest or is_wide):
         rule = f"an integer from {smallest} to {largest}" if smallest < largest else f"{smallest}"
+        rule += f", or {WIDE_BITS}" if wide else ""
         raise ValueError(f"Argument `{name}` must be {rule}. Received: {name}={num_bits!r}")
     return int(num_bits)

@@ -112,7 +112,7 @@ class DoReFaActivations(Quantizer):
     Signed: `[-c, c]` with `2^(b-1) - 1` steps on each side.
 
     Args:
-        num_bits: width of the codes, 2 to 8.
+        num_bits: width of the codes, 2 to 8, or 16.
         signed: see `Quantizer`.
         narrow_range: see `Quantizer`.
         axis: must be None.

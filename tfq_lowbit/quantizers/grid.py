@@ -8,6 +8,7 @@ integer twin computes if it knows the grid of its input.
 import tensorflow as tf
 
 INT8_MAX = 127
+INT8_CODES = 256
 
 
 def pack_grid(step_size, q_min, q_max):
@@ -21,10 +22,15 @@ def step_size_of(grid):
     return grid[0]
 
 
-def int8_zero_point(q_max):
-    """Return the int8 code that stands for 0 where `q_max` is the largest code.
+def zero_point_of(q_max):
+    """Return the code of the integer tensor that stands for 0 where `q_max` is the largest code.
 
-    `127 - q_max`: the largest code then is the largest int8, and saturation is free. Works on
-    Python numbers and tensors.
+    `127 - q_max` in int8: the largest code then is the largest int8, and saturation is free. Beyond
+    256 codes, in int16, it is 0: the runtime has no other.
+
+    Args:
+        q_max: a Python number or a tensor.
     """
-    return INT8_MAX - q_max
+    if isinstance(q_max, int | float):
+        return INT8_MAX - q_max if q_max < INT8_CODES else 0
+    return tf.where(q_max < INT8_CODES, INT8_MAX - q_max, 0.0)

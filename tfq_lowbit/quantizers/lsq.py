@@ -22,7 +22,7 @@ class LSQ(Quantizer):
     step as a multiple of the first (`RelativeVariable`).
 
     Args:
-        num_bits: width of the codes, 2 to 8.
+        num_bits: width of the codes, 2 to 8, or 16 for activations.
         signed: see `Quantizer`.
         narrow_range: see `Quantizer`.
         axis: see `Quantizer`.

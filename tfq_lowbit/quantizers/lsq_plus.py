@@ -45,6 +45,8 @@ class LSQPlus(LSQ):
         better initialization", CVPR Workshops 2020, https://arxiv.org/abs/2004.09576
     """
 
+    can_be_wide = False
+
     def __init__(
         self,
         num_bits=8,

@@ -20,7 +20,7 @@ class PACT(Quantizer):
     not have.
 
     Args:
-        num_bits: width of the codes, 2 to 8.
+        num_bits: width of the codes, 2 to 8, or 16 for activations.
         signed: see `Quantizer`.
         narrow_range: False adds the code below `-alpha` to a signed grid; `dq/dalpha` there is
             `-2^(b-1) / (2^(b-1) - 1)`.

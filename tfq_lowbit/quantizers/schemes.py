@@ -5,7 +5,7 @@ from typing import NamedTuple
 from tfq_lowbit.quantizers.ada_bin import AdaBin, AdaBinSign
 from tfq_lowbit.quantizers.affine import UniformAffine
 from tfq_lowbit.quantizers.approx_sign import ApproxSign
-from tfq_lowbit.quantizers.base import MAX_BITS, MIN_BITS, check_num_bits
+from tfq_lowbit.quantizers.base import MAX_BITS, MIN_BITS, WIDE_BITS, check_num_bits
 from tfq_lowbit.quantizers.blockwise import BlockwiseLSQ
 from tfq_lowbit.quantizers.dorefa import DoReFaActivations, DoReFaWeights
 from tfq_lowbit.quantizers.ir_net import IRNet, IRNetSign
@@ -143,7 +143,7 @@ def activation_quantizer(scheme, num_bits, signed=None, init=None, is_skewed=Fal
 
     Args:
         scheme: a name in `ACTIVATION_SCHEMES`.
-        num_bits: width, 2 to 8.
+        num_bits: width, 2 to 8, or 16: with a sign and no offset, as int16 tensors are.
         signed: True, False, or None to decide from the first data.
         init: initialisation rule, None for the scheme's own.
         is_skewed: whether the values lie on both sides of 0 to a different extent (SiLU, GELU):
@@ -157,7 +157,10 @@ def activation_quantizer(scheme, num_bits, signed=None, init=None, is_skewed=Fal
         ValueError: for an unknown scheme or a width out of range.
     """
     row = _row(ACTIVATION_SCHEMES, scheme, "activation_quantizer")
-    num_bits = check_num_bits(num_bits, "activation_bits")
+    num_bits = check_num_bits(num_bits, "activation_bits", wide=True)
+    if num_bits == WIDE_BITS:
+        signed, is_skewed = True, False
+        row = ACTIVATION_SCHEMES["lsq"] if row.quantizer is LSQPlus else row
     if is_skewed and scheme == "lsq":
         row = ACTIVATION_SCHEMES["lsq_plus"]
     options = dict(row.options)

@@ -21,7 +21,8 @@ STATEMENT = "A static check against the operators that Vela 5.2 reports for the 
 # For the exporter.
 CONTAINERS = {name: ("INT8",) for name in litert.KERNELS}
 FAST_CONTAINERS = CONTAINERS
-IO_TYPES = ("int8",)
+INT16_CONTAINERS = INT16_FAST_CONTAINERS = CONTAINERS
+IO_TYPES = ("int8", "int16")
 HAS_FIXED_BATCH = True
 TAKES_CUSTOM_OPERATORS = False
 

@@ -32,7 +32,7 @@ SINGLE_SCALE: frozenset = frozenset()
 # Operators whose filters verification unpacks, because LiteRT's own kernels round them twice.
 UNPACKED_TO_VERIFY: frozenset = frozenset()
 # Types of inputs and outputs, the default first.
-IO_TYPES = ("float32", "int8")
+IO_TYPES = ("float32", "int8", "int16")
 # Whether the number of images is fixed to one, in place of left free.
 HAS_FIXED_BATCH = False
 # Whether FULLY_CONNECTED makes one vector only, and a 1x1 convolution has to make several.
@@ -53,6 +53,8 @@ ACCUMULATOR_LIMITS = {"INT2": 2**31, "INT4": 2**27, "INT8": 2**31}
 MAX_MULTIPLIER = 256.0
 ADD_RATIOS = (2.0**-10, 2.0**8)
 MUL_RATIOS = (2.0**-16, 2.0**8)
+# Of a product with the constant 1 or -1 as a code.
+RESCALE_RATIOS = MUL_RATIOS
 
 
 class Version(NamedTuple):
@@ -204,7 +206,8 @@ def choose_container(
     containers = tables.CONTAINERS if prefer == "size" else tables.FAST_CONTAINERS
     for name in containers[operator]:
         smallest, largest = CODE_RANGES[name]
-        fits = smallest <= low and high <= largest and largest_sum < ACCUMULATOR_LIMITS[name]
+        limit = tables.ACCUMULATOR_LIMITS[name]
+        fits = smallest <= low and high <= largest and largest_sum < limit
         is_whole = operator not in ROWS_OF_BYTES or depth % tables.DEPTH_MULTIPLES[name] == 0
         has_scales = not is_per_channel or (operator, name) not in tables.SINGLE_SCALE
         if fits and is_whole and has_scales:

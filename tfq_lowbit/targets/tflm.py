@@ -20,10 +20,11 @@ CONTAINERS = {
     "FULLY_CONNECTED": ("INT4", "INT8"),
 }
 FAST_CONTAINERS = {name: ("INT8",) for name in CONTAINERS}
+INT16_CONTAINERS = INT16_FAST_CONTAINERS = FAST_CONTAINERS
 SINGLE_SCALE = frozenset({("FULLY_CONNECTED", "INT4")})
 UNPACKED_TO_VERIFY = frozenset(CONTAINERS)
 DEPTH_MULTIPLES = {"INT2": 1, "INT4": 1, "INT8": 1}  # rows need not be whole bytes
-IO_TYPES = ("int8", "float32")
+IO_TYPES = ("int8", "int16", "float32")
 HAS_FIXED_BATCH = True
 TAKES_CUSTOM_OPERATORS = False
 

@@ -9,6 +9,7 @@ from tfq_lowbit.wrappers.batch_normalization import (
 )
 from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper, can_be_binary, use_packed_kernels
 from tfq_lowbit.wrappers.channel_scale import ChannelScale
+from tfq_lowbit.wrappers.conversion import WIDENING, Narrow, Widen
 from tfq_lowbit.wrappers.dense_equation import DenseEquation, bias_reason, parse_equation
 from tfq_lowbit.wrappers.families import (
     FAMILIES,
@@ -54,6 +55,9 @@ __all__ = [
     "FoldedBatchNormalization",
     "InverseRoot",
     "MatMul",
+    "Narrow",
+    "WIDENING",
+    "Widen",
     "QuantizeActivation",
     "QuantizeEmbedding",
     "QuantizeWrapper",

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.grid import int8_zero_point
+from tfq_lowbit.quantizers.grid import zero_point_of
 from tfq_lowbit.ste import replace_ste
 
 
@@ -37,7 +37,7 @@ class QuantizedAveragePooling2D(keras.layers.AveragePooling2D):
         average = super().call(tf.cast(inputs, self.compute_dtype))
         if input_grid is None:
             return average
-        step_size, zero_point = input_grid[0], int8_zero_point(input_grid[2])
+        step_size, zero_point = input_grid[0], zero_point_of(input_grid[2])
         # Codes first: they average exactly whatever the type of the inputs.
         codes = tf.round(tf.cast(inputs, tf.float32) * (1.0 / step_size)) + zero_point
         count = self._count_cells(inputs)

@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tfq_lowbit.quantizers.base import MAX_BITS
 from tfq_lowbit.quantizers.blockwise import BlockwiseLSQ
 from tfq_lowbit.quantizers.grid import step_size_of
 from tfq_lowbit.wrappers.accumulator import round_bias
@@ -70,6 +71,12 @@ class QuantizeWrapper(keras.layers.Wrapper):
                 "activations: no integer kernel has blocks. Take LSQ, or float activations."
             )
         self.supports_masking = layer.supports_masking
+        if kernel_quantizer.num_bits > MAX_BITS:
+            raise ValueError(
+                f"Layer {layer.name!r} cannot have a kernel quantizer of "
+                f"{kernel_quantizer.num_bits} bits: integer kernels store weights in at most "
+                f"{MAX_BITS}. Give it num_bits={MAX_BITS}; activations alone have more."
+            )
         self.kernel_quantizer = kernel_quantizer
         self.input_quantizer = input_quantizer
         self.output_quantizer = output_quantizer

@@ -17,7 +17,7 @@ def LSQ(layer, weight_bits=4, activation_bits=4, signed=None, per_channel=True, 
     Args:
         layer: a layer with a kernel, of a class in `FAMILIES`.
         weight_bits: width of the kernel, 2 to 8.
-        activation_bits: width of the input, 2 to 8.
+        activation_bits: width of the input, 2 to 8, or 16.
         signed: whether the input has negative values; None lets the first batch decide.
         per_channel: one step size for each output channel of the kernel.
         kwargs: of `QuantizeWrapper`.
@@ -47,7 +47,7 @@ def PACT(layer, weight_bits=4, activation_bits=4, signed=None, **kwargs):  # noq
     Args:
         layer: a layer with a kernel, of a class in `FAMILIES`.
         weight_bits: width of the kernel, 2 to 8.
-        activation_bits: width of the input, 2 to 8.
+        activation_bits: width of the input, 2 to 8, or 16.
         signed: whether the input has negative values; None lets the first batch decide.
         kwargs: of `QuantizeWrapper`.
 

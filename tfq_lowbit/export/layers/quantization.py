@@ -1,13 +1,28 @@
 """Lowering of the layers that quantize, and of the one that changes the unit of an input."""
 
+import numpy as np
+
 from tfq_lowbit.export.layers.functions import lower_function
 from tfq_lowbit.export.layers.moving import lower_identity
+from tfq_lowbit.export.operators import Convert
 from tfq_lowbit.export.pending import PendingInput
+from tfq_lowbit.export.program import Grid
+from tfq_lowbit.export.storage import INT16
+from tfq_lowbit.wrappers import WIDENING
 
 
 def lower_quantize_activation(lowering, node):
     """Put what is pending on the grid of the layer's quantizer."""
     lowering.quantize(node.data_inputs[0], node.output, node.name, node.layer.quantizer)
+
+
+def lower_widen(lowering, node):
+    """Put codes of int8 on a grid of int16."""
+    source = lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
+    grid = Grid.whole(source.grid.scale / np.float32(WIDENING), 0, INT16)
+    output = lowering.emitter.tensor(node.name, source.shape, grid)
+    output = lowering.emitter.add(Convert(node.name, source, output))
+    lowering.values[node.output] = lowering.program.edges[node.name] = output
 
 
 def lower_snap_to_grid(lowering, node):

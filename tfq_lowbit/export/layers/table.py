@@ -37,6 +37,7 @@ from tfq_lowbit.export.layers.quantization import (
     lower_quantize_activation,
     lower_rescaling,
     lower_snap_to_grid,
+    lower_widen,
 )
 from tfq_lowbit.export.layers.weight_tensor import lower_weight_tensor
 from tfq_lowbit.model import NO_OPS
@@ -50,6 +51,7 @@ from tfq_lowbit.wrappers import (
     FoldedBatchNormalization,
     InverseRoot,
     MatMul,
+    Narrow,
     QuantizeActivation,
     QuantizedAveragePooling2D,
     QuantizedResizing,
@@ -60,6 +62,7 @@ from tfq_lowbit.wrappers import (
     SnapToGrid,
     StaticSlice,
     WeightTensor,
+    Widen,
 )
 
 # Each takes the `Lowering` and the `Node`, and sets the value of the node's output.
@@ -73,6 +76,7 @@ LOWERINGS = {
     FoldedBatchNormalization: lower_batch_norm,
     InverseRoot: lower_function,
     MatMul: lower_matmul,
+    Narrow: lower_identity,
     QuantizeActivation: lower_quantize_activation,
     QuantizeEmbedding: lower_quantized_embedding,
     QuantizeWrapper: lower_wrapper,
@@ -83,6 +87,7 @@ LOWERINGS = {
     SnapToGrid: lower_snap_to_grid,
     StaticSlice: lower_slice,
     WeightTensor: lower_weight_tensor,
+    Widen: lower_widen,
     keras.layers.Activation: lower_activation,
     keras.layers.Add: lower_add,
     keras.layers.Average: lower_average,

@@ -10,6 +10,7 @@ from tfq_lowbit.export.operators.bits import (
 )
 from tfq_lowbit.export.operators.elementwise import (
     Bound,
+    Convert,
     Dequantize,
     Quantize,
     Requantize,
@@ -55,6 +56,7 @@ __all__ = [
     "Cast",
     "Concatenation",
     "Conv2D",
+    "Convert",
     "DepthwiseConv2D",
     "Dequantize",
     "Elu",

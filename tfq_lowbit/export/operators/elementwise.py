@@ -5,14 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import (
-    INT8_MAX,
-    INT8_MIN,
-    float32_function,
-    fused_bounds,
-    requantize,
-)
+from tfq_lowbit.export.arithmetic import float32_function, fused_bounds
+from tfq_lowbit.export.arithmetic_int16 import convert
 from tfq_lowbit.export.program import Constant, FloatTensor, Tensor
+from tfq_lowbit.export.storage import INT8
 
 
 @dataclass(eq=False)
@@ -31,7 +27,7 @@ class UnaryOperator:
 
 @dataclass(eq=False)
 class Quantize:
-    """QUANTIZE from float32: `clip(rint(x * (1 / s)) + z)`."""
+    """QUANTIZE from float32, as `quantize` in the arithmetic of its output's type."""
 
     name: str
     source: FloatTensor
@@ -46,9 +42,28 @@ class Quantize:
 
     def compute(self, values):
         """Return the codes."""
-        grid = self.output.grid
-        scaled = tf.round(values * (np.float32(1) / grid.scale))
-        return tf.clip_by_value(scaled + float(grid.zero_point), INT8_MIN, INT8_MAX)
+        return self.output.grid.arithmetic.quantize(values, self.output.grid)
+
+    def options(self):
+        """Return the schema's options."""
+        return "QuantizeOptions", {}
+
+
+@dataclass(eq=False)
+class Convert(UnaryOperator):
+    """QUANTIZE from one integer type to another: `round((x - z_in) * s_in / s_out) + z_out`."""
+
+    code = "QUANTIZE"
+
+    @property
+    def variant(self):
+        """What decides the version."""
+        is_from_int8 = self.source.grid.storage is INT8
+        return "from int8" if is_from_int8 else "to int8"
+
+    def compute(self, codes):
+        """Return the codes in the other type."""
+        return convert(codes, self.source.grid, self.output.grid)
 
     def options(self):
         """Return the schema's options."""
@@ -84,7 +99,7 @@ class Dequantize:
 class Requantize(UnaryOperator):
     """MUL by a constant, 1 to change the grid alone, with one exact rounding.
 
-    (QUANTIZE from int8 to int8 carries its multiplier with eight fractional bits only.)
+    (QUANTIZE within int8 carries its multiplier with eight fractional bits only.)
 
     Attributes:
         activation: fused activation.
@@ -105,17 +120,18 @@ class Requantize(UnaryOperator):
     @property
     def inputs(self):
         """The tensor, and the constant: its sign as a code, its size as the scale."""
-        sign = np.array([np.sign(self.factor)], np.int8)
+        storage = self.source.grid.storage
+        sign: np.ndarray = np.array([np.sign(self.factor)], storage.dtype)
         size = np.array([abs(self.factor)], np.float32)
         name = "one" if self.factor == 1 else "factor"
-        return [self.source, Constant(f"{self.output.name}/{name}", sign, "INT8", size)]
+        return [self.source, Constant(f"{self.output.name}/{name}", sign, storage.name, size)]
 
     def compute(self, codes):
         """Return the codes on the output's grid."""
         source, output = self.source.grid, self.output.grid
-        low, high = fused_bounds(self.activation, output.scale, output.zero_point)
+        bounds = fused_bounds(self.activation, output)
         centered = (codes - source.zero_point) * float(np.sign(self.factor))
-        return requantize(centered, self._multiplier(), output.zero_point, low, high)
+        return output.arithmetic.scale_products(centered, self._multiplier(), output, bounds)
 
     def _multiplier(self):
         size = np.abs(np.float32(self.factor))
@@ -142,10 +158,10 @@ class Bound(UnaryOperator):
     def inputs(self):
         """The tensor, and the bound as a code on its grid."""
         grid = self.source.grid
-        bound = np.array([self.bound], np.int8)
+        bound: np.ndarray = np.array([self.bound], grid.storage.dtype)
         scales = np.array([grid.scale], np.float32)
         name = f"{self.output.name}/bound"
-        return [self.source, Constant(name, bound, "INT8", scales, grid.zero_point)]
+        return [self.source, Constant(name, bound, grid.type, scales, grid.zero_point)]
 
     def compute(self, codes):
         """Return the bounded codes."""
@@ -178,7 +194,7 @@ class Softmax(UnaryOperator):
         grid = self.output.grid
         inverse = 1.0 / (total * grid.scale)
         scaled = tf.floor(terms * inverse[..., None] + 0.5)
-        return tf.clip_by_value(scaled + float(grid.zero_point), INT8_MIN, INT8_MAX)
+        return tf.clip_by_value(scaled + float(grid.zero_point), INT8.low, INT8.high)
 
     def options(self):
         """Return the schema's options."""

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, float32_function
+from tfq_lowbit.export.arithmetic import float32_function
 from tfq_lowbit.export.operators.elementwise import UnaryOperator
 from tfq_lowbit.export.program import Constant, IndexTensor, Tensor
-
-ALL_CODES = np.arange(INT8_MIN, INT8_MAX + 1)
+from tfq_lowbit.export.storage import INT8
 
 
 @dataclass(eq=False)
@@ -31,9 +30,9 @@ class TableOperator(UnaryOperator):
     def table(self):
         """Return the output code of each input code, float32 of shape (256,)."""
         source, output = self.source.grid, self.output.grid
-        values = (ALL_CODES - source.zero_point).astype(np.float32) * source.scale
+        values = (INT8.all_codes - source.zero_point).astype(np.float32) * source.scale
         scaled = self._function(values) * (np.float32(1) / output.scale)
-        return np.clip(self._round(scaled, output.zero_point), INT8_MIN, INT8_MAX)
+        return np.clip(self._round(scaled, output.zero_point), INT8.low, INT8.high)
 
     def options(self):
         """Return the schema's options."""
@@ -123,7 +122,9 @@ class IndexOperator:
 
 @dataclass(eq=False)
 class Cast(IndexOperator):
-    """CAST of int8 codes to int32."""
+    """CAST of codes to int32."""
+
+    source: Tensor
 
     code = "CAST"
 
@@ -133,14 +134,14 @@ class Cast(IndexOperator):
 
     def options(self):
         """Return the schema's options."""
-        return "CastOptions", {"inDataType": "INT8", "outDataType": "INT32"}
+        return "CastOptions", {"inDataType": self.source.grid.type, "outDataType": "INT32"}
 
 
 @dataclass(eq=False)
 class Offset(IndexOperator):
     """ADD of an int32 constant: the smallest code becomes index 0."""
 
-    offset: int = -INT8_MIN
+    offset: int = -INT8.low
 
     code = "ADD"
     variant = "int32"
@@ -162,10 +163,10 @@ class Offset(IndexOperator):
 
 @dataclass(eq=False)
 class Gather(IndexOperator):
-    """GATHER from a table of int8 codes, by indices.
+    """GATHER from a table of codes, by indices.
 
     Attributes:
-        table: int8 of shape (256,), or (rows, channels), on the grid of the output.
+        table: of shape (codes,), or (rows, channels), on the grid of the output.
     """
 
     table: np.ndarray
@@ -178,7 +179,7 @@ class Gather(IndexOperator):
         grid = self.output.grid
         scales = np.array([grid.scale], np.float32)
         name = f"{self.output.name}/table"
-        return [Constant(name, self.table, "INT8", scales, grid.zero_point), self.source]
+        return [Constant(name, self.table, grid.type, scales, grid.zero_point), self.source]
 
     def compute(self, indices):
         """Return the codes."""
@@ -191,4 +192,4 @@ class Gather(IndexOperator):
 
 def look_up(table, codes):
     """Return the entries of a table of 256 for int8 codes."""
-    return tf.gather(tf.constant(table, tf.float32), tf.cast(codes, tf.int32) - INT8_MIN)
+    return tf.gather(tf.constant(table, tf.float32), tf.cast(codes, tf.int32) - INT8.low)

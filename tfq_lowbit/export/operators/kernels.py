@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import accumulator_type, fused_bounds, requantize
+from tfq_lowbit.export.arithmetic import accumulator_type, fused_bounds
 from tfq_lowbit.export.program import Constant, Tensor
 
 
@@ -15,10 +15,10 @@ class KernelOperator:
 
     Attributes:
         name: path of the layer.
-        source: the int8 input.
+        source: the input.
         filter: codes, zero point 0, one scale a channel.
-        bias: int32, one a channel.
-        output: the int8 output.
+        bias: int32, int64 at an int16 input, one a channel.
+        output: the output, of the input's type.
         activation: fused activation, "NONE", "RELU" or "RELU6".
     """
 
@@ -42,9 +42,9 @@ class KernelOperator:
         dtype = accumulator_type(self._bound())
         total = self._accumulate(tf.cast(codes - source.zero_point, dtype), dtype)
         total += tf.constant(self.bias.values, dtype)
-        multiplier = source.scale * self.filter.scales / output.scale
-        low, high = fused_bounds(self.activation, output.scale, output.zero_point)
-        return requantize(total, multiplier, output.zero_point, low, high)
+        bounds, is_dense = fused_bounds(self.activation, output), self.code == "FULLY_CONNECTED"
+        scales = self.filter.scales
+        return output.arithmetic.scale_sums(total, source.scale, scales, output, bounds, is_dense)
 
     def _accumulate(self, centered, dtype):
         raise NotImplementedError
@@ -52,7 +52,8 @@ class KernelOperator:
     def _bound(self):
         """Return a bound on the magnitude of all partial sums."""
         grid = self.source.grid
-        widest = max(abs(-128 - grid.zero_point), abs(127 - grid.zero_point))
+        ends = grid.storage.low, grid.storage.high
+        widest = max(abs(end - grid.zero_point) for end in ends)
         axes = tuple(axis for axis in range(self.filter.values.ndim) if axis != self.filter.axis)
         sums = np.abs(self.filter.values.astype(np.int64)).sum(axis=axes)
         return int((sums * widest + np.abs(self.bias.values.astype(np.int64))).max())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, accumulator_type, requantize
+from tfq_lowbit.export.arithmetic import accumulator_type
 from tfq_lowbit.export.operators.elementwise import UnaryOperator
 from tfq_lowbit.export.program import Constant, Tensor
 
@@ -33,12 +33,12 @@ class BatchMatMul:
     def compute(self, left, right):
         """Return the codes of the product."""
         source, other, output = self.left.grid, self.right.grid, self.output.grid
-        widest = max(source.zero_point - INT8_MIN, INT8_MAX - source.zero_point)
-        dtype = accumulator_type(widest * -INT8_MIN * self.left.shape[-1])
+        low, high = source.storage.low, source.storage.high
+        widest = max(source.zero_point - low, high - source.zero_point)
+        dtype = accumulator_type(widest * -low * self.left.shape[-1])
         centered = tf.cast(left - source.zero_point, dtype)
         total = tf.matmul(centered, tf.cast(right, dtype), transpose_b=self.transpose_right)
-        multiplier = source.scale * other.scale / output.scale
-        return requantize(total, multiplier, output.zero_point, INT8_MIN, INT8_MAX)
+        return output.arithmetic.scale_matmul(total, source.scale, other.scale, output)
 
     def options(self):
         """Return the schema's options."""
@@ -59,7 +59,7 @@ class Mask(UnaryOperator):
         grid = self.source.grid
         scales = np.array([grid.scale], np.float32)
         name = f"{self.output.name}/mask"
-        return [self.source, Constant(name, self.bounds, "INT8", scales, grid.zero_point)]
+        return [self.source, Constant(name, self.bounds, grid.type, scales, grid.zero_point)]
 
     def compute(self, codes):
         """Return the bounded codes."""

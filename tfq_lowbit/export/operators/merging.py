@@ -1,15 +1,14 @@
-"""Operators that merge two int8 tensors: ADD, SUB, MUL, MAXIMUM, MINIMUM.
+"""Operators that merge two tensors: ADD, SUB, MUL, MAXIMUM, MINIMUM.
 
 Either operand may be a constant, and shapes may broadcast.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN, fused_bounds, requantize
+from tfq_lowbit.export.arithmetic import fused_bounds
 from tfq_lowbit.export.program import Constant, Tensor
 
 
@@ -45,33 +44,27 @@ class MergeOperator:
 
 @dataclass(eq=False)
 class Add(MergeOperator):
-    """ADD of two int8 tensors: 21-bit multipliers, one rounding, ties up.
-
-    `m_j = rint(s_j / s_out * 2^shift)` with `shift = 20 - exponent(max(s_1, s_2) / s_out)`.
-    """
+    """ADD of two tensors, as `add` in the arithmetic of their type."""
 
     activation: str = "NONE"
 
     code = "ADD"
+    table = "AddOptions"
     sign = 1  # of the right operand
 
     def options(self):
         """Return the schema's options."""
-        return "AddOptions", {"fusedActivationFunction": self.activation}
+        # At int16 without it scales that are powers of two would be computed otherwise.
+        is_general = {} if self.output.grid.storage.has_zero_point else {"potScaleInt16": False}
+        return self.table, {"fusedActivationFunction": self.activation, **is_general}
 
     def _merge(self, left, right):
         grid = self.output.grid
-        ratios = [float(side.grid.scale / grid.scale) for side in self.inputs]
-        shift = 20 - (math.frexp(max(ratios))[1] - 1)
-        total = tf.constant(1 << (shift - 1), tf.int64)
-        operands = zip((left, right), self.inputs, ratios, (1, self.sign), strict=True)
-        for codes, side, ratio, sign in operands:
-            multiplier = sign * int(np.rint(ratio * 2.0**shift))
-            total += tf.cast(codes - side.grid.zero_point, tf.int64) * multiplier
-        shifted = tf.bitwise.right_shift(total, tf.constant(shift, tf.int64))
-        low, high = fused_bounds(self.activation, grid.scale, grid.zero_point)
-        codes = tf.clip_by_value(shifted + grid.zero_point, INT8_MIN, INT8_MAX)
-        return tf.cast(tf.clip_by_value(codes, low, high), tf.float32)
+        terms = [
+            (codes - side.grid.zero_point, side.grid.scale, sign)
+            for codes, side, sign in zip((left, right), self.inputs, (1, self.sign), strict=True)
+        ]
+        return grid.arithmetic.add(terms, grid, fused_bounds(self.activation, grid))
 
 
 @dataclass(eq=False)
@@ -79,16 +72,13 @@ class Subtract(Add):
     """SUB: as ADD, the right operand negated."""
 
     code = "SUB"
+    table = "SubOptions"
     sign = -1
-
-    def options(self):
-        """Return the schema's options."""
-        return "SubOptions", {"fusedActivationFunction": self.activation}
 
 
 @dataclass(eq=False)
 class Multiply(MergeOperator):
-    """MUL: `clip(rint((x_1 - z_1) * (x_2 - z_2) * M) + z_out)` with `M = (s_1 * s_2) / s_out`."""
+    """MUL: `clip(round((x_1 - z_1) * (x_2 - z_2) * M) + z_out)` with `M = (s_1 * s_2) / s_out`."""
 
     activation: str = "NONE"
 
@@ -105,13 +95,12 @@ class Multiply(MergeOperator):
 
     def _merge(self, left, right):
         grid = self.output.grid
-        low, high = fused_bounds(self.activation, grid.scale, grid.zero_point)
         centered = [
             codes - side.grid.zero_point
             for codes, side in zip((left, right), self.inputs, strict=True)
         ]
-        product = centered[0] * centered[1]
-        return requantize(product, self._multiplier(), grid.zero_point, low, high)
+        products, bounds = _product(*centered), fused_bounds(self.activation, grid)
+        return grid.arithmetic.scale_products(products, self._multiplier(), grid, bounds)
 
     def _multiplier(self):
         return np.float32(self.left.grid.scale * self.right.grid.scale) / self.output.grid.scale
@@ -139,3 +128,8 @@ class Minimum(Maximum):
 
     def _merge(self, left, right):
         return tf.minimum(left, right)
+
+
+def _product(left, right):
+    """Return products of codes, in float64: two int16 codes have 30 bits together."""
+    return tf.cast(left, tf.float64) * tf.cast(right, tf.float64)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from tfq_lowbit.export.arithmetic import INT8_MAX, INT8_MIN
+from tfq_lowbit.export.arithmetic import accumulator_type
 from tfq_lowbit.export.operators.elementwise import UnaryOperator
 from tfq_lowbit.export.program import Constant
 
@@ -50,8 +50,10 @@ class AveragePool(PoolOperator):
 
     def compute(self, codes):
         """Return the averaged codes."""
+        dtype = accumulator_type(-self.source.grid.storage.low * math.prod(self.window))
+        codes = tf.cast(codes, dtype)
         average = tf.nn.avg_pool2d(codes, self.window, self.strides, self.padding)
-        ones, window = tf.ones_like(codes[:1, :, :, :1]), tf.ones((*self.window, 1, 1))
+        ones, window = tf.ones_like(codes[:1, :, :, :1]), tf.ones((*self.window, 1, 1), dtype)
         count = tf.nn.conv2d(ones, window, self.strides, self.padding)
         # The float average is within a rounding error of sum / count: the sum comes back exactly.
         total, count = tf.cast(tf.round(average * count), tf.int32), tf.cast(count, tf.int32)
@@ -61,10 +63,7 @@ class AveragePool(PoolOperator):
 
 @dataclass(eq=False)
 class Mean(UnaryOperator):
-    """MEAN, over height and width: `rint(float32(sum) * c + Z)`, all in float32.
-
-    `c = (s_in / s_out) * (1 / n)`, `Z = z_out - float32(n * z_in) * c`.
-    """
+    """MEAN, over height and width, as `mean` in the arithmetic of its type."""
 
     keep_dims: bool = False
     axes: tuple = (1, 2)
@@ -81,10 +80,9 @@ class Mean(UnaryOperator):
         """Return the codes of the mean."""
         source, output = self.source.grid, self.output.grid
         count = math.prod(codes.shape[axis] for axis in self.axes)
-        factor = (source.scale / output.scale) * (np.float32(1) / np.float32(count))
-        offset = np.float32(output.zero_point) - np.float32(count * source.zero_point) * factor
-        total = tf.reduce_sum(codes, axis=self.axes, keepdims=self.keep_dims)
-        return tf.clip_by_value(tf.round(total * factor + offset), INT8_MIN, INT8_MAX)
+        dtype = accumulator_type(count * -source.storage.low)
+        total = tf.reduce_sum(tf.cast(codes, dtype), axis=self.axes, keepdims=self.keep_dims)
+        return output.arithmetic.mean(total, count, source, output)
 
     def options(self):
         """Return the schema's options."""
