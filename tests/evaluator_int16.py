@@ -44,9 +44,16 @@ def add(node: Node) -> np.ndarray:
     sign = -1 if node.name == "SUB" else 1
     scales = [source.grid[0] for source in node.inputs]
     twice = np.float64(F32(2) * max(scales))
-    total = 0
+    total = block = 0
     for source, scale, factor in zip(node.inputs, np.float64(scales), (1, sign), strict=True):
         total = total + factor * multiply_fixed(source.codes << 15, scale / twice, True)
+        mantissa, exponent = fixed_point(scale / twice)
+        left = 15 + exponent
+        shifted = source.codes << left if left >= 0 else source.codes >> -left
+        block = block + ((shifted * mantissa + 2**30) >> 31)
+    shapes = {source.data.shape for source in node.inputs}
+    if node.name == "ADD" and len(shapes) == 1:
+        total = np.where(in_blocks(total, 16), block, total)
     factor = twice / np.float64(F32(2**15) * node.output.grid[0])
     return clamp(node, multiply_fixed(total, factor, True), False)
 

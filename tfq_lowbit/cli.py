@@ -137,7 +137,9 @@ def _demo(values):
 def _quantize_flags(values):
     flags.DEFINE_string("recipe", "lsq", "lsq, pact, dorefa or ternary.", flag_values=values)
     flags.DEFINE_integer("weight_bits", 4, "Width of weights.", 2, 8, flag_values=values)
-    flags.DEFINE_integer("activation_bits", 4, "Width of activations.", 2, 8, flag_values=values)
+    flags.DEFINE_integer(
+        "activation_bits", 4, "Width of activations, 2 to 8 or 16.", 2, 16, flag_values=values
+    )
     flags.DEFINE_integer(
         "first_last_bits", 8, "Width of the first and last layer.", 2, 8, flag_values=values
     )

@@ -178,6 +178,20 @@ def add(left=0.05, right=0.05, output=0.05, activation="NONE", zero=None):
     return make
 
 
+def large_sum(operator, left, right, about=(0.05, 0.05)):
+    """Returns a row with so many codes that rounding once and twice differ."""
+
+    def make(draw):
+        tensors = [
+            Tensor(name, (None, *shape), draw.grid(size))
+            for name, shape, size in zip(("left", "right"), (left, right), about)
+        ]
+        sums = draw.output(*np.broadcast_shapes(left, right), about=0.05)
+        return operator("layer", *tensors, sums)
+
+    return make
+
+
 def requantize(about, output, activation="NONE", zero=None):
     def make(draw):
         source = draw.tensor(5, 4, 3, about=about, zero_point=zero)
@@ -649,6 +663,10 @@ INT16_TABLE = {
     "dense largest biases": dense(9, 7, bias=2**45, multiplier=2.0**-28),
     "conv multipliers of 1 and more": conv_multiplier(100.0),
     "conv tiny multipliers": conv_multiplier(2.0**-27, bias=2**44),
+    "add many": large_sum(operators.Add, (200, 501), (200, 501)),
+    "add many far apart": large_sum(operators.Add, (200, 501), (200, 501), (0.1, 3e-7)),
+    "add many broadcast": large_sum(operators.Add, (200, 501), (1, 501)),
+    "subtract many": large_sum(operators.Subtract, (200, 501), (200, 501)),
     "quantize far beyond": quantize_far,
     "quantize one value": quantize_shape(1),
     "quantize a whole block": quantize_shape(8),

@@ -21,6 +21,7 @@ RECIPES = {
     "ternary": Recipe.ternary(per_channel=False),
     "binary": Recipe.binary("react_net", pad_values=0).override("a", input_quantizer="ada_bin"),
     "binary weights": Recipe.binary("xnor", activation_bits=2, input_quantizer=None),
+    "wide": Recipe.lsq(activation_bits=16, input_bits=16, output_bits=16),
     "rules": Recipe.dorefa(weight_init="mse", activation_init="min_max", input_bits=7),
     "overrides": Recipe.lsq()
     .override("conv.*", weight_bits=8)
@@ -51,6 +52,13 @@ def test_a_constructor_takes_every_attribute_of_a_recipe(name):
 def test_a_constructor_refuses_unknown_keys_by_name(name):
     with pytest.raises(ValueError, match="weight_quantizer.*Received: weight_bit$"):
         getattr(Recipe, name)(weight_bit=4)
+
+
+def test_16_bit_activations_reach_the_ends_whose_weights_have_their_own_width():
+    recipe = Recipe(weight_bits=4, activation_bits=16).override("b", activation_bits=8)
+    ends, other = recipe.settings("a", is_end=True), recipe.settings("b")
+    assert (ends.weight_bits, ends.activation_bits) == (8, 16)
+    assert (other.weight_bits, other.activation_bits) == (4, 8)
 
 
 @each_recipe
@@ -182,7 +190,11 @@ def test_an_override_that_matches_nothing_is_an_error_that_shows_the_layers():
 REFUSED = {
     "weights too narrow": (lambda: Recipe.lsq(1), "`weight_bits` .* 2 to 8.*weight_bits=1"),
     "weights too wide": (lambda: Recipe.pact(9), "weight_bits=9"),
-    "activations too wide": (lambda: Recipe.ternary(16), "`activation_bits`.*=16"),
+    "activations too wide": (lambda: Recipe.ternary(12), "`activation_bits`.* or 16.*=12"),
+    "signs of int16": (
+        lambda: Recipe.binary().override("a", activation_bits=16),
+        "at most 8 in a recipe of binary layers.*: 16",
+    ),
     "first and last": (lambda: Recipe.lsq(first_last_bits=32), "`first_last_bits`.*=32"),
     "inputs": (lambda: Recipe.lsq(input_bits=0), "`input_bits`.*=0"),
     "no width": (lambda: Recipe.lsq(output_bits=None), "`output_bits`.*=None"),

@@ -33,7 +33,7 @@ class Row(NamedTuple):
     batch: int | None = None
 
     def __call__(self, num_bits=None):
-        return self.make(num_bits=num_bits or min(4, self.widths[-1]))
+        return self.make(num_bits=num_bits or (4 if 4 in self.widths else self.widths[-1]))
 
 
 def row(
@@ -72,6 +72,9 @@ TABLE = {
     "lsq in blocks": row(
         quantizers.BlockwiseLSQ, (2, 3, 4), has_free_step=False, batch=32, axis=-1
     ),
+    "affine of 16 bits": row(AFFINE, (16,)),
+    "lsq of 16 bits, sign from data": row(LSQ, (16,), signed=None, is_activation=True, init="mse"),
+    "pact of 16 bits": row(PACT, (16,), signed=True, narrow_range=False),
     "lsq_plus": row(quantizers.LSQPlus),
     "pact unsigned": row(PACT, signed=False),
     "pact signed": row(PACT, signed=True),

@@ -21,8 +21,8 @@ SATURATING_MULTIPLIER = 127.0
 # Results are int32 before they saturate.
 MAX_STEPS = 2.0**31
 SHIFT_OF_ADD = 15
-# QUANTIZE from float rounds whole blocks of so many values otherwise than what is left.
-BLOCK = 8
+# QUANTIZE from float, and ADD, round whole blocks of so many values otherwise than what is left.
+BLOCK_OF_QUANTIZE, BLOCK_OF_ADD = 8, 16
 
 
 def bound_code(value, scale, zero_point):
@@ -88,14 +88,24 @@ def scale_products(products, multiplier, grid, bounds):
     return _clipped(multiply_twice_rounded(tf.cast(products, tf.int64), *factor), bounds)
 
 
-def add(terms, grid, bounds):
-    """Return codes of a sum of two: each is rounded in units of `2^-15 * 2 * max(s_1, s_2)`."""
+def add(terms, grid, bounds, is_same_shape=True):
+    """Return codes of a sum of two: each is rounded in units of `2^-15 * 2 * max(s_1, s_2)`.
+
+    A sum of equal shapes rounds its terms once in whole blocks of 16 codes, all others twice: the
+    last codes of a batch may round otherwise than the same codes before.
+    """
     widest = float(np.float32(2) * max(scale for _, scale, _ in terms))
-    total = tf.constant(0, tf.int64)
+    total, block = tf.constant(0, tf.int64), tf.constant(0, tf.int64)
     for codes, scale, sign in terms:
-        shifted = tf.cast(codes, tf.int64) * (1 << SHIFT_OF_ADD)
-        factor = fixed_point(float(scale) / widest)
-        total += sign * multiply_twice_rounded(shifted, *factor)
+        codes = tf.cast(codes, tf.int64)
+        mantissa, exponent = fixed_point(float(scale) / widest)
+        shifted = codes * (1 << SHIFT_OF_ADD)
+        total += sign * multiply_twice_rounded(shifted, mantissa, exponent)
+        left = SHIFT_OF_ADD + exponent
+        shifted = codes * (1 << left) if left >= 0 else _shift(codes, -left)
+        block += sign * _shift(shifted * mantissa + 2**30, 31)
+    if is_same_shape and terms[1][2] > 0:
+        total = tf.where(_in_blocks(total, BLOCK_OF_ADD), block, total)
     factor = fixed_point(widest / float(np.float32(1 << SHIFT_OF_ADD) * grid.scale))
     return _clipped(multiply_twice_rounded(total, *factor), bounds)
 
@@ -114,14 +124,12 @@ def quantize(values, grid):
     Of whole blocks of eight `rint(x * (1 / s))`, of the rest `round(x / s)` in float64, halves away
     from zero: the last values of a batch may round otherwise than the same values before.
     """
-    shape, flat = tf.shape(values), tf.reshape(values, [-1])
-    block = tf.cast(tf.round(flat * (np.float32(1) / grid.scale)), tf.float64)
-    rest = _round_away(tf.cast(flat, tf.float64) / np.float64(grid.scale))
-    count = tf.size(flat)
-    codes = tf.where(tf.range(count) < count - count % BLOCK, block, rest)
+    block = tf.cast(tf.round(values * (np.float32(1) / grid.scale)), tf.float64)
+    rest = _round_away(tf.cast(values, tf.float64) / np.float64(grid.scale))
+    codes = tf.where(_in_blocks(values, BLOCK_OF_QUANTIZE), block, rest)
     # The conversion to an integer makes the smallest one of what is beyond.
     codes = tf.where(tf.abs(codes) < 2.0**31, codes, -(2.0**31))
-    return tf.reshape(_clipped(codes, (LOW, HIGH)), shape)
+    return _clipped(codes, (LOW, HIGH))
 
 
 def convert(codes, source, grid):
@@ -140,6 +148,12 @@ def _multiply_reduced(sums, multipliers):
     half = tf.constant(np.int64(1) << (shifts - 1), tf.int64)
     products = sums * tf.constant(reduced, tf.int64) + half
     return tf.bitwise.right_shift(products, tf.constant(shifts, tf.int64))
+
+
+def _in_blocks(values, block):
+    """Return where the values of whole blocks are, in the order of memory."""
+    count = tf.size(values)
+    return tf.reshape(tf.range(count) < count - count % block, tf.shape(values))
 
 
 def _shift(values, count):

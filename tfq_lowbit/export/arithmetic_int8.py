@@ -81,7 +81,7 @@ def scale_products(products, multiplier, grid, bounds):
     return requantize(products, multiplier, grid.zero_point, *bounds)
 
 
-def add(terms, grid, bounds):
+def add(terms, grid, bounds, is_same_shape=True):
     """Return codes of a sum: 21-bit multipliers, one rounding, ties up.
 
     `m_j = rint(s_j / s_out * 2^shift)` with `shift = 20 - exponent(max(s_j) / s_out)`.
@@ -90,7 +90,9 @@ def add(terms, grid, bounds):
         terms: triples of codes less their zero point, their scale, and 1 or -1.
         grid: of the output.
         bounds: smallest and largest code.
+        is_same_shape: whether none is broadcast.
     """
+    del is_same_shape
     ratios = [float(scale / grid.scale) for _, scale, _ in terms]
     shift = 20 - (math.frexp(max(ratios))[1] - 1)
     total = tf.constant(1 << (shift - 1), tf.int64)

@@ -3,7 +3,8 @@
 from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.layers import LOWERINGS
 from tfq_lowbit.export.lowering import Lowering
-from tfq_lowbit.export.program import Program, is_custom
+from tfq_lowbit.export.program import Program, is_custom, storages_of
+from tfq_lowbit.export.storage import INT16
 from tfq_lowbit.model import read_graph
 from tfq_lowbit.targets import TARGETS
 from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper
@@ -71,6 +72,7 @@ def lower(
         custom_ops=custom_ops,
     )
     _check_custom_operators(program, tables)
+    _check_int16(program, tables)
     return program
 
 
@@ -125,6 +127,15 @@ def _check_custom_operators(program, target):
             f"Layer {layers[0]!r} runs on bits, in a custom operator, which target "
             f"{target.name!r} cannot load. Give it two bits or more, "
             "recipe.override(layer, weight_bits=2), or export with target='litert'."
+        )
+
+
+def _check_int16(program, target):
+    layers = [each.name for each in program.operators if INT16 in storages_of(each)]
+    if layers and not target.TAKES_INT16:
+        raise ValueError(
+            f"Layer {layers[0]!r} has 16-bit activations, which target {target.name!r} cannot "
+            "compute. Quantize with activation_bits=8, or export for another target."
         )
 
 

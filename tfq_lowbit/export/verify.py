@@ -24,8 +24,10 @@ from tfq_lowbit.export.program import (
     IndexTensor,
     PackedTensor,
     Program,
+    storages_of,
     taken_by,
 )
+from tfq_lowbit.export.storage import INT16
 from tfq_lowbit.export.unpacking import unpack_filters
 from tfq_lowbit.export.weight_only import verify_weight_only
 from tfq_lowbit.export.writer import METADATA_NAME, NEEDS_NAME, pack_model
@@ -99,15 +101,17 @@ def verify_program(model, program, content, data, per_layer=False, argument="dat
     spied = _Runtime(_with_all_outputs(content, program), program) if per_layer else None
     coded = _coded_outputs(program)
     function = tf.function(
-        lambda inputs: list(map(program.run(inputs).get, coded)),
+        lambda *inputs: list(map(program.run(inputs).get, coded)),
         autograph=False,  # nothing to convert, and it warns where it cannot read the source
     )
+    has_int16 = any(INT16 in storages_of(operator) for operator in program.operators)
+    run = _by_sample(function) if runtime.has_fixed_batch and has_int16 else function
     for batch in as_batches(graph, data, argument):
         fidelity.num_samples += len(batch[0])
         fed = [_fed(tensor, values) for tensor, values in zip(program.inputs, batch, strict=True)]
         computed = {
             "keras": _keras_codes(model, graph, coded, batch),
-            "lowered": [codes.numpy() for codes in function([tf.constant(each) for each in fed])],
+            "lowered": [np.asarray(codes) for codes in run(*map(tf.constant, fed))],
             "litert": runtime.output_codes(fed),
         }
         for pair in (KERAS_LITERT, KERAS_LOWERED, LOWERED_LITERT):
@@ -116,7 +120,7 @@ def verify_program(model, program, content, data, per_layer=False, argument="dat
                 _agreement(fidelity.outputs, name, pair).update(one, other)
         if spied is not None:
             codes = spied.all_codes(fed)
-            _compare_operators(fidelity, program, codes)
+            _compare_operators(fidelity, program, codes, runtime.has_fixed_batch)
             _compare_layers(fidelity, graph, program, batch, codes)
     return fidelity
 
@@ -210,12 +214,32 @@ def _keras_codes(model, graph, coded, batch):
     ]
 
 
-def _compare_operators(fidelity, program, codes):
+def _by_sample(function):
+    """Return a function that runs `function` on one sample after the other, as the runtime does.
+
+    Some int16 kernels round the last codes of a tensor otherwise than those before.
+    """
+
+    def run(*arrays):
+        samples = [
+            function(*(values[index : index + 1] for values in arrays))
+            for index in range(len(arrays[0]))
+        ]
+        return [np.concatenate(each) for each in zip(*samples, strict=True)]
+
+    return run
+
+
+def _compare_operators(fidelity, program, codes, has_fixed_batch):
     for operator in program.operators:
         if isinstance(operator.output, FloatTensor):
             continue
         taken = [tf.cast(codes[each.name], tf.float32) for each in taken_by(operator)]
-        computed = operator.compute(*taken).numpy()
+        if has_fixed_batch and INT16 in storages_of(operator):
+            compute = operator.compute
+            (computed,) = _by_sample(lambda *each, compute=compute: [compute(*each)])(*taken)
+        else:
+            computed = operator.compute(*taken).numpy()
         agreement = _agreement(fidelity.layers, operator.output.name, LOWERED_LITERT)
         agreement.update(computed, codes[operator.output.name])
 

@@ -27,12 +27,12 @@ STATEMENT = (
 # For the exporter.
 CONTAINERS = {name: ("INT8",) for name in litert.KERNELS}
 FAST_CONTAINERS = CONTAINERS
-INT16_CONTAINERS = INT16_FAST_CONTAINERS = CONTAINERS
 SINGLE_SCALE = frozenset({("FULLY_CONNECTED", "INT8")})
 IO_TYPES = ("int8",)
 HAS_FIXED_BATCH = True
 DENSE_IS_ONE_VECTOR = True
 TAKES_CUSTOM_OPERATORS = False
+TAKES_INT16 = False
 
 # The operators that are mapped, and their newest version: that of TensorFlow 2.5.
 OPERATORS = {

@@ -37,6 +37,8 @@ IO_TYPES = ("float32", "int8", "int16")
 HAS_FIXED_BATCH = False
 # Whether FULLY_CONNECTED makes one vector only, and a 1x1 convolution has to make several.
 DENSE_IS_ONE_VECTOR = False
+# Whether it computes with int16 activations.
+TAKES_INT16 = True
 # Whether it loads custom operators from a library.
 TAKES_CUSTOM_OPERATORS = True
 

@@ -64,7 +64,9 @@ class Add(MergeOperator):
             (codes - side.grid.zero_point, side.grid.scale, sign)
             for codes, side, sign in zip((left, right), self.inputs, (1, self.sign), strict=True)
         ]
-        return grid.arithmetic.add(terms, grid, fused_bounds(self.activation, grid))
+        bounds = fused_bounds(self.activation, grid)
+        is_same_shape = left.shape[1:] == right.shape[1:]
+        return grid.arithmetic.add(terms, grid, bounds, is_same_shape)
 
 
 @dataclass(eq=False)
