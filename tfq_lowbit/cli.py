@@ -187,8 +187,8 @@ def _export_flags(values):
         flags.DEFINE_enum(
             f"{side}_type",
             None,
-            ["float32", "int8"],
-            f"Type of the file's {side}s, float32 or int8; the target's own where not given.",
+            ["float32", "int8", "int16"],
+            f"Type of the file's {side}s; the target's own where not given.",
             flag_values=values,
         )
     flags.DEFINE_enum(

@@ -146,7 +146,9 @@ def test_inputs_and_outputs_are_codes_where_nothing_else_is_asked_for(quantized,
 
 @pytest.mark.parametrize("target", ["edgetpu", "ethos-u"])
 def test_floats_at_the_border_are_refused_where_a_processor_has_none(quantized, target):
-    with pytest.raises(ValueError, match=f"`input_type`.*'int8' for target '{target}'.*'float32'"):
+    with pytest.raises(
+        ValueError, match=f"`input_type`.*'int8'.* for target '{target}'.*'float32'"
+    ):
         lower(quantized("sequence", 8), target, input_type="float32")
 
 

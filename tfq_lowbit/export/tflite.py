@@ -132,8 +132,9 @@ def export_tflite(
             which it is verified, and the report says what its tables changed.
         prefer: "size" stores weights at their width (int2, int4, int8); "speed" stores a layer
             wider where the runtime is faster so. The codes are the same.
-        input_type: "float32", or "int8" to be fed codes; None takes "float32" for "litert" and
-            "int8" for the others ("edgetpu" and "ethos-u" have no other).
+        input_type: "float32", or "int8" to be fed codes ("int16" where activations have 16 bits);
+            None takes "float32" for "litert" and codes for the others ("edgetpu" and "ethos-u"
+            have no other).
         output_type: likewise, for what it returns.
         verify_data: inputs to compare Keras, the lowered graph and LiteRT on; None takes four
             random inputs.
