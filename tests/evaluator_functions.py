@@ -54,7 +54,8 @@ def function(node: Node) -> np.ndarray:
 
 
 def cast(node: Node) -> np.ndarray:
-    require((node.inputs[0].type, node.output.type) == ("INT8", "INT32"), "CAST: int8 to int32")
+    is_known = node.inputs[0].type in ("INT8", "INT16") and node.output.type == "INT32"
+    require(is_known, "CAST: int8 or int16 to int32")
     return node.inputs[0].data.astype(np.int32)
 
 

@@ -608,7 +608,7 @@ TABLE = {
 }
 # Rows whose operators have no int16 kernel, or have their types in themselves.
 NOT_IN_INT16 = (
-    *("add fine to coarse", "bilinear", "cast", "dense large", "dense tiny", "elu", "gather"),
+    *("add fine to coarse", "bilinear", "dense large", "dense tiny", "elu"),
     *(
         "gelu",
         "logistic",

@@ -14,7 +14,7 @@ from tfq_lowbit.export.program import (
     Tensor,
     storages_of,
 )
-from tfq_lowbit.export.storage import INT16
+from tfq_lowbit.export.storage import INT8, INT16
 from tfq_lowbit.targets.target import Target
 
 
@@ -54,8 +54,10 @@ class Emitter:
         """Return a new tensor of packed signs; `name` gets a suffix if it is taken."""
         return PackedTensor(self._unique(name), shape)
 
-    def takes(self, code):
-        """Return whether the target has an operator."""
+    def takes(self, code, storage=INT8):
+        """Return whether the target has an operator, right at tensors of a type."""
+        if (code, "", "") not in self.target.beside(storage.name).VERSIONS:
+            return False
         operators = getattr(getattr(self.target, "rules", None), "OPERATORS", None)
         return operators is None or code in operators
 

@@ -44,7 +44,9 @@ class PendingTable(ClampedPending):
 
     def _emit(self, emitter, grid):
         is_own_grid = self._operator_grid in (None, (float(grid.scale), grid.zero_point))
-        if self._operator is not None and is_own_grid and emitter.takes(self._operator.code):
+        storage = self._source.grid.storage
+        is_known = self._operator is not None and emitter.takes(self._operator.code, storage)
+        if is_known and is_own_grid:
             return emitter.bounded(
                 self.name,
                 self.shape,

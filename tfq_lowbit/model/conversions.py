@@ -12,7 +12,7 @@ import keras
 from tfq_lowbit.model.graph import Edge, Graph, Node, unused_name
 from tfq_lowbit.model.rules import Role, refusal
 from tfq_lowbit.quantizers import WIDE_BITS
-from tfq_lowbit.wrappers import Narrow, Widen
+from tfq_lowbit.wrappers import Narrow, RPReLU, Widen
 
 # Calls that work in the type of their input, whatever the recipe says of them.
 FOLLOWING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.BATCH_NORM, Role.MAX_POOL, Role.SHAPE)
@@ -27,8 +27,8 @@ def why_never_wide(layer, role) -> str:
         return "the int16 kernel of TRANSPOSE_CONV keeps the batch that a file was written for"
     if role is Role.AVERAGE_POOL and not isinstance(layer, keras.layers.AveragePooling2D):
         return "RESIZE_BILINEAR has no int16 kernel that is known to round as the layer does"
-    if role is Role.FUNCTION and not isinstance(layer, keras.layers.Rescaling):
-        return "its function has no int16 kernel that computes it to the last bit"
+    if isinstance(layer, RPReLU):
+        return "its custom operator takes int8 alone"
     return ""
 
 
@@ -101,7 +101,7 @@ class Conversions:
     def _check(self, node):
         reason = why_never_wide(node.layer, self.roles[node])
         if any(edge.group for edge in keras.tree.flatten(node.outputs)):
-            reason = "its states share one grid with the tables of its functions, which are of int8"
+            reason = "each of its steps would hold tables of all 65,536 codes"
         if reason:
             name = node.origin or node.path
             whole = f" (a part of {name!r})" if node.origin else ""

@@ -19,6 +19,8 @@ from tfq_lowbit.quantizers import MAX_BITS, WIDE_BITS, UniformAffine, activation
 from tfq_lowbit.wrappers import MatMul, RPReLU, can_be_binary, channel_shape
 
 SOFTMAX_STEP = 1.0 / 256.0
+# Of functions whose step is fixed, between -1 and 1.
+WIDE_STEP = 2.0**-15
 PASSING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.MAX_POOL, Role.SHAPE)
 
 
@@ -100,7 +102,8 @@ class Placement:
         producer = self._producers.get(edge)
         role = self._role_before(edge)
         if self.fixed_step(edge) is not None:
-            return UniformAffine(8, signed=not self._is_nonnegative(edge), init="min_max")
+            is_signed = edge in self.wide or not self._is_nonnegative(edge)
+            return UniformAffine(self._bits_of_type(edge), signed=is_signed, init="min_max")
         if producer is None or role is Role.RESCALING or self._is_raw_input(edge):
             is_rescaled = role is Role.RESCALING
             unit = producer.layer.offset or None if producer and is_rescaled else None
@@ -133,7 +136,8 @@ class Placement:
         # The right side of a product needs code 0 for 0: a table on a grid of its own.
         if role is not Role.FUNCTION or self._is_right_operand(edge):
             return None
-        return self._function_before(edge).step
+        step = self._function_before(edge).step
+        return step if step is None or edge not in self.wide else WIDE_STEP
 
     def _leader(self, edge):
         """Return the edge whose grid all edges of a group have, `edge` itself where it has none."""
@@ -229,6 +233,9 @@ class Placement:
         if channel_shape(node.layer) != node.output.shape[-1:]:
             return False  # the channels are several axes, of which it takes the last
         return activation_name(node.layer) == "linear" or is_function_of_accumulator(self, node)
+
+    def _bits_of_type(self, edge):
+        return WIDE_BITS if edge in self.wide else MAX_BITS
 
     def _bits(self, edge):
         """The widest that any consumer asks for, of an edge or of its group, within its type."""

@@ -44,6 +44,7 @@ VERSIONS = {
     ("ADD", "", ""): Version(3, "2.4.0"),
     ("AVERAGE_POOL_2D", "", ""): Version(3, "2.3.0"),
     ("BATCH_MATMUL", "", ""): Version(3, "2.4.0"),
+    ("CAST", "", ""): Version(1, "2.14.0"),
     ("CONCATENATION", "", ""): Version(3, "2.3.0"),
     ("CONV_2D", "INT8", ""): Version(4, "2.3.0"),
     ("CONV_2D", "INT8", "grouped"): Version(6, "2.9.0"),
@@ -56,6 +57,7 @@ VERSIONS = {
         for weights, version in _DENSE.items()
         for variant in ("", "keep_num_dims", "one scale", "one scale, keep_num_dims")
     },
+    ("GATHER", "", ""): Version(4, "2.4.0"),
     ("MAXIMUM", "", ""): Version(4, "2.3.0"),
     ("MAX_POOL_2D", "", ""): Version(3, "2.3.0"),
     ("MEAN", "", ""): Version(3, "2.4.0"),

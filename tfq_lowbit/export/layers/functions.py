@@ -8,7 +8,7 @@ import numpy as np
 from tfq_lowbit.export.operators import Elu, Gelu, Logistic, Tanh
 from tfq_lowbit.export.pending_function import PendingAffine, PendingSlopes, PendingTable
 from tfq_lowbit.export.pending_prelu import PendingPrelu
-from tfq_lowbit.model import activation_name, require_function
+from tfq_lowbit.model import Clamp, activation_name, require_function
 from tfq_lowbit.wrappers import RegisteredFunction
 
 # The runtime's tables, and the only output grid of those that have one.
@@ -69,7 +69,9 @@ def _registered(name, layer, rank):
 
 def _affine(node, source, operator):
     if activation_name(node.layer) == "hard_sigmoid":
-        return PendingAffine(node.name, source, 1.0 / 6.0, 0.5)
+        pending = PendingAffine(node.name, source, 1.0 / 6.0, 0.5)
+        pending.clamp(Clamp(0.0, 1.0))  # the ends of its grid in int8, not in int16
+        return pending
     return PendingAffine(node.name, source, node.layer.scale, node.layer.offset)
 
 
