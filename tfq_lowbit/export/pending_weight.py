@@ -21,4 +21,4 @@ class PendingWeight(Pending):
 
     def _emit(self, emitter, grid):
         scales = np.array([grid.scale], np.float32)
-        return Constant(self.name, grid.encode(self._values), "INT8", scales, grid.zero_point)
+        return Constant(self.name, grid.encode(self._values), grid.type, scales, grid.zero_point)

@@ -18,6 +18,8 @@ from tfq_lowbit.wrappers import Narrow, RPReLU, Widen
 FOLLOWING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.BATCH_NORM, Role.MAX_POOL, Role.SHAPE)
 # Calls that the runtime computes in int8 alone, or looks up in a table of int8 codes.
 ALWAYS_NARROW = (Role.SOFTMAX, Role.EMBEDDING)
+# Calls that take no codes, and make what is asked for.
+FREE = (Role.FLOAT, Role.WEIGHT)
 MEND = "give it eight bits, recipe.override(layer, activation_bits=8)"
 
 
@@ -66,19 +68,19 @@ class Conversions:
     def takes_wide(self, node) -> bool:
         """Return whether a call that is no follower takes tensors of 16 bits."""
         role, settings = self.roles[node], self.settings[node]
-        if role in ALWAYS_NARROW or (role is Role.KERNEL and settings.is_binary):
+        if role in (*ALWAYS_NARROW, *FREE) or (role is Role.KERNEL and settings.is_binary):
             return False
         return settings.activation_bits == WIDE_BITS
 
     def _follows(self, node):
         role = self.roles[node]
-        if role is Role.FLOAT:  # it takes reals
+        if role in FREE:
             return True
         return role in FOLLOWING and not why_never_wide(node.layer, role)
 
     def _is_wide(self, node):
         role = self.roles[node]
-        if role is Role.FLOAT:
+        if role in FREE:
             return self._feeds_wide(node.output)
         if role is Role.RESCALING:  # an offset would move the zero of an int16 tensor
             wide = {edge for edge in node.data_inputs if edge in self.wide}
