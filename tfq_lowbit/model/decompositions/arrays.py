@@ -78,30 +78,26 @@ def decompose_kernel_equation(parts):
     )
 
 
-def decompose_conv(parts):
-    """Take a convolution with an array as kernel apart."""
-    edge, array, _ = _operands(parts)
-    rank = len(edge.shape) - 2
-    if rank not in (1, 2):
-        find_rule(parts.call.layer)
-    conv = layers.Conv2D if rank == 2 else layers.Conv1D
-    *size, _, filters = array.shape
-    fixed = {"use_bias": False, **_window(parts.call.layer)}
-    return _kernel(parts, edge, array, lambda **options: conv(filters, size, **fixed, **options))
+def decompose_conv(by_rank, sizes_of, prefix):
+    """Return how a convolution with an array as kernel is taken apart.
 
+    Args:
+        by_rank: the layer that it becomes, by the number of axes of its input.
+        sizes_of: `(window, last)`, arguments of the layer for the first axes and the last axis of
+            the kernel.
+        prefix: of what the layer calls its kernel.
+    """
 
-def decompose_depthwise_conv(parts):
-    """Take a depthwise convolution with an array as kernel apart."""
-    edge, array, _ = _operands(parts)
-    rank = len(edge.shape) - 2
-    if rank not in (1, 2):
-        find_rule(parts.call.layer)
-    conv = layers.DepthwiseConv2D if rank == 2 else layers.DepthwiseConv1D
-    *size, _, multiplier = array.shape
-    fixed = {"depth_multiplier": multiplier, "use_bias": False, **_window(parts.call.layer)}
-    return _kernel(
-        parts, edge, array, lambda **options: conv(size, **fixed, **options), "depthwise_"
-    )
+    def decompose(parts):
+        edge, array, _ = _operands(parts)
+        conv = by_rank.get(len(edge.shape)) or find_rule(parts.call.layer)
+        *window, _, last = array.shape
+        names = ("strides", "padding", "dilation_rate", "data_format")
+        fixed = {name: getattr(parts.call.layer, name) for name in names}
+        fixed |= {"use_bias": False, **sizes_of(window, last)}
+        return _kernel(parts, edge, array, lambda **options: conv(**fixed, **options), prefix)
+
+    return decompose
 
 
 def decompose_take(parts):
@@ -128,11 +124,6 @@ def _operands(parts):
         find_rule(parts.call.layer)  # it raises for every operation
     edge, array = operands if kinds[0] else operands[::-1]
     return edge, array, kinds[1]
-
-
-def _window(operation):
-    names = ("strides", "padding", "dilation_rate", "data_format")
-    return {name: getattr(operation, name) for name in names}
 
 
 def _kernel(parts, edge, array, make, prefix="kernel_"):

@@ -6,7 +6,6 @@ import keras
 
 from tfq_lowbit.model.decompositions.arrays import (
     decompose_conv,
-    decompose_depthwise_conv,
     decompose_matmul,
     decompose_product,
     decompose_quotient,
@@ -84,8 +83,16 @@ _LAYERS: dict[type, Callable] = {
 # Operations of Keras that no one layer does, by the name of their class, which is private.
 _OPERATIONS: dict[str, Callable] = {
     "Add": decompose_sum(layers.Add),
-    "Conv": decompose_conv,
-    "DepthwiseConv": decompose_depthwise_conv,
+    "Conv": decompose_conv(
+        {3: layers.Conv1D, 4: layers.Conv2D},
+        lambda window, filters: {"filters": filters, "kernel_size": window},
+        "kernel_",
+    ),
+    "DepthwiseConv": decompose_conv(
+        {3: layers.DepthwiseConv1D, 4: layers.DepthwiseConv2D},
+        lambda window, multiplier: {"kernel_size": window, "depth_multiplier": multiplier},
+        "depthwise_",
+    ),
     "Divide": decompose_quotient,
     "Dot": decompose_matmul,
     "Einsum": decompose_einsum,
