@@ -90,7 +90,9 @@ def decompose_conv(by_rank, sizes_of, prefix):
 
     def decompose(parts):
         edge, array, _ = _operands(parts)
-        conv = by_rank.get(len(edge.shape)) or find_rule(parts.call.layer)
+        if len(edge.shape) not in by_rank:
+            find_rule(parts.call.layer)
+        conv = by_rank[len(edge.shape)]
         *window, _, last = array.shape
         names = ("strides", "padding", "dilation_rate", "data_format")
         fixed = {name: getattr(parts.call.layer, name) for name in names}
