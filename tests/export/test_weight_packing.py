@@ -106,6 +106,17 @@ def test_a_dynamic_dense_layer_with_blocks_computes_the_formula(inputs, block_si
         assert np.abs(made - reals).max() <= 0.05 * np.abs(reals).max()
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+def test_few_channels_are_computed_by_every_kernel(channels):
+    qmodel = tfq.quantize_model(dense(64, channels), tfq.Recipe.weight_only(4, block_size=32))
+    content, (packed,), _ = write_weight_only(qmodel, "dynamic")
+    assert packed.is_dynamic == (channels >= 4)
+    x = draw(9, 64)
+    expected = qmodel.predict(x, verbose=0)
+    for resolver in (XNNPACK, BUILTIN):
+        assert np.abs(run(content, x, resolver) - expected).max() <= 0.05 * np.abs(expected).max()
+
+
 # Activation: the operator behind the dense layer, "" where none is.
 FUSED = {"relu": "RELU", "relu6": "RELU6", "linear": "", "tanh": "TANH", "sigmoid": "LOGISTIC"}
 

@@ -214,6 +214,10 @@ BROKEN = {
         one_operator("DEQUANTIZE", [in_blocks(6, 64)], [tensor((6, 64), "FLOAT32", None)], None, 6),
         lookup(in_blocks(6, 64, type="INT2")),
     ),
+    ("litert", "4 channels or more"): (
+        real_dense(in_blocks(3, 64)),
+        real_dense(in_blocks(4, 64)),
+    ),
     ("litert", "must not be fused"): (
         real_dense(in_blocks(6, 64), activation=1),
         real_dense(weights(6, 64, type="INT4"), activation=1),

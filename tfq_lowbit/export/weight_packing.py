@@ -8,7 +8,12 @@ from ai_edge_litert import schema_py_generated as schema
 from tfq_lowbit.export.file_editing import FileEditor
 from tfq_lowbit.export.weight_matching import FoundWeights, TrainedWeights
 from tfq_lowbit.ste import short_float_ste
-from tfq_lowbit.targets.litert import DEPTH_MULTIPLES, FLOAT_VERSIONS, find_version
+from tfq_lowbit.targets.litert import (
+    DEPTH_MULTIPLES,
+    FLOAT_VERSIONS,
+    MIN_BLOCK_CHANNELS,
+    find_version,
+)
 from tfq_lowbit.targets.reading import ACTIVATIONS
 
 CONTAINERS = ("INT2", "INT4", "INT8")
@@ -124,9 +129,7 @@ class WeightPacker:
         """Return the narrowest type that all operators take, "" where there is none."""
         variant = BLOCKS if block else ""
         operators = {self.editor.name_of(each) for each in users}
-        if block and (found.axis != 0 or not _has_short_scales(found)):
-            return ""
-        if block and any(_fused(each) not in SPLITTABLE for each in users):
+        if block and not _may_have_blocks(found, users):
             return ""
         fits = (
             each
@@ -228,6 +231,13 @@ class WeightPacker:
 def _fused(operator):
     """Return the name of the fused activation of an operator."""
     return ACTIVATIONS[getattr(operator.builtinOptions, "fusedActivationFunction", 0)]
+
+
+def _may_have_blocks(found, users):
+    """Return whether kernels with blocks compute a constant rightly."""
+    is_large = len(found.scales) >= MIN_BLOCK_CHANNELS
+    is_splittable = all(_fused(each) in SPLITTABLE for each in users)
+    return found.axis == 0 and is_large and is_splittable and _has_short_scales(found)
 
 
 def _has_short_scales(found):

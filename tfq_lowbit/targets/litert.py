@@ -47,6 +47,9 @@ TAKES_CUSTOM_OPERATORS = True
 ROWS_OF_BYTES = ("FULLY_CONNECTED", "EMBEDDING_LOOKUP")
 DEPTH_MULTIPLES = {"INT2": 4, "INT4": 2, "INT8": 1}
 
+# The builtin kernel for weights in blocks makes zeros of fewer channels.
+MIN_BLOCK_CHANNELS = 4
+
 # Sums of this magnitude overflow. XNNPACK keeps int4 codes in the upper half of a byte, so that its
 # int32 accumulators are 16 times too large until the end.
 ACCUMULATOR_LIMITS = {"INT2": 2**31, "INT4": 2**27, "INT8": 2**31}

@@ -6,6 +6,7 @@ from tfq_lowbit.targets.litert import (
     ADD_RATIOS,
     DEPTH_MULTIPLES,
     MAX_MULTIPLIER,
+    MIN_BLOCK_CHANNELS,
     MUL_RATIOS,
 )
 from tfq_lowbit.targets.rules import WEIGHTED, FileRule, Rule, differing_grids, weight_types_beside
@@ -162,6 +163,12 @@ def _fused_behind_blocks(operator):
     return operator.activation.replace("NONE", "") if operator.weights.block_size else ""
 
 
+def _few_channels(operator):
+    channels = operator.weights.shape[0]
+    is_wrong = operator.weights.block_size and channels < MIN_BLOCK_CHANNELS
+    return f"{channels} channels" if is_wrong else ""
+
+
 def _partial_bytes(operator):
     table = operator.weights
     is_whole = table.shape[-1] % DEPTH_MULTIPLES.get(table.type, 1) == 0
@@ -296,6 +303,13 @@ RULES = (
         _fused_behind_blocks,
         "With weights in blocks its activation must not be fused: the builtin kernel ignores it",
         "Let an operator of its own compute it.",
+    ),
+    Rule(
+        frozenset({"FULLY_CONNECTED"}),
+        _few_channels,
+        f"With weights in blocks it must have {MIN_BLOCK_CHANNELS} channels or more, or the "
+        "builtin kernel makes zeros",
+        "Take a scale for each channel.",
     ),
     Rule(
         frozenset({"EMBEDDING_LOOKUP"}),
