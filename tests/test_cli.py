@@ -132,17 +132,35 @@ def test_quantize_leaves_a_layer_in_float_on_request(capsys, tmp_path):
 def test_quantize_refuses_an_unknown_recipe_and_another_ending(capsys, files, tmp_path):
     source = files / "float.keras"
     assert call("quantize", source, tmp_path / "q.keras", "--recipe", "magic") == 1
-    assert "lsq, pact, dorefa, ternary" in capsys.readouterr().err
+    assert "lsq, pact, dorefa, ternary, weight_only" in capsys.readouterr().err
     assert call("quantize", source, tmp_path / "q.h5") == 1
     assert ".keras" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("recipe", ["lsq", "pact", "dorefa", "ternary"])
+@pytest.mark.parametrize("recipe", ["lsq", "pact", "dorefa", "ternary", "weight_only"])
 def test_every_recipe_is_reachable(files, tmp_path, recipe):
     path = tmp_path / "q.keras"
     assert call("quantize", files / "float.keras", path, "--recipe", recipe) == 0
     assert path.exists()
+
+
+def test_weights_alone_are_quantized_and_exported(capsys, tmp_path):
+    inputs = keras.Input((64,))
+    model = keras.Model(inputs, keras.layers.Dense(8, name="dense")(inputs))
+    model.save(tmp_path / "f.keras")
+    source, path = tmp_path / "q.keras", tmp_path / "m.tflite"
+    options = ("--recipe", "weight_only", "--weight_bits", 4, "--block_size", 32)
+    assert call("quantize", tmp_path / "f.keras", source, *options) == 0
+    assert "4 bits in 32s" in capsys.readouterr().out
+    for activations, note in (("float", "computes in float"), ("dynamic", "input quantized")):
+        assert call("export", source, path, "--activations", activations) == 0
+        assert f"({note}" in capsys.readouterr().out
+    assert call("export", source, path) == 1
+    assert "activations='float' or 'dynamic'" in capsys.readouterr().err
+    options = ("--block_size", 32)
+    assert call("quantize", tmp_path / "f.keras", source, *options) == 1
+    assert "`block_size` must be None beside quantized activations" in capsys.readouterr().err
 
 
 def test_export_writes_what_the_python_api_writes(files, tmp_path):

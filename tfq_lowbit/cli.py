@@ -135,13 +135,21 @@ def _demo(values):
 
 
 def _quantize_flags(values):
-    flags.DEFINE_string("recipe", "lsq", "lsq, pact, dorefa or ternary.", flag_values=values)
+    flags.DEFINE_string(
+        "recipe", "lsq", "lsq, pact, dorefa, ternary or weight_only.", flag_values=values
+    )
     flags.DEFINE_integer("weight_bits", 4, "Width of weights.", 2, 8, flag_values=values)
     flags.DEFINE_integer(
         "activation_bits", 4, "Width of activations, 2 to 8 or 16.", 2, 16, flag_values=values
     )
     flags.DEFINE_integer(
         "first_last_bits", 8, "Width of the first and last layer.", 2, 8, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "block_size",
+        None,
+        "Inputs that share a step size (weight_only), a multiple of 32.",
+        flag_values=values,
     )
     flags.DEFINE_string("data", None, "Calibration inputs, a .npy file.", flag_values=values)
     flags.DEFINE_enum(
@@ -156,12 +164,17 @@ def _quantize_flags(values):
 def _quantize(values, source, target):
     import tfq_lowbit as tfq
 
-    makers = {name: getattr(tfq.Recipe, name) for name in ("lsq", "pact", "dorefa", "ternary")}
+    names = ("lsq", "pact", "dorefa", "ternary", "weight_only")
+    makers = {name: getattr(tfq.Recipe, name) for name in names}
     if values.recipe not in makers:
         raise ValueError(
             f"Flag --recipe must be one of {', '.join(makers)}. Received: {values.recipe!r}"
         )
-    widths = {"activation_bits": values.activation_bits, "first_last_bits": values.first_last_bits}
+    widths = {"first_last_bits": values.first_last_bits, "block_size": values.block_size}
+    if values.recipe != "weight_only":
+        widths["activation_bits"] = values.activation_bits
+    elif not values["first_last_bits"].present:
+        widths["first_last_bits"] = None
     if values.recipe != "ternary":
         widths["weight_bits"] = values.weight_bits
     quantized = tfq.quantize_model(
@@ -198,6 +211,13 @@ def _export_flags(values):
         "Layers that run on bits, binary or lowbit (inputs of at most two bits too).",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "activations",
+        "int8",
+        ["int8", "float", "dynamic"],
+        "int8; of models with quantized weights alone float, or dynamic: quantized in each call.",
+        flag_values=values,
+    )
     flags.DEFINE_string("data", None, "Inputs to verify on, a .npy file.", flag_values=values)
 
 
@@ -214,6 +234,7 @@ def _export(values, source, target):
             output_type=values.output_type,
             verify_data=_load_array(values.data),
             custom_ops=values.custom_ops,
+            activations=values.activations,
         )
     )
 

@@ -197,12 +197,14 @@ def verify_weight_only(model, content, data, argument="data") -> FloatFidelity:
 
 
 def random_reals(model, num_samples=4):
-    """Return a few random inputs of a model: normal values, or small integers."""
-    random, inputs = np.random.default_rng(0), []
-    for edge in read_graph(model).input_edges:
+    """Return a few random inputs of a model: normal values, rows of tables, or 0 and 1."""
+    random, inputs, graph = np.random.default_rng(0), [], read_graph(model)
+    for edge in graph.input_edges:
         shape = (num_samples, *(size or 1 for size in edge.shape[1:]))
         is_real = keras.backend.is_float_dtype(edge.dtype)
-        inputs.append(random.normal(size=shape) if is_real else random.integers(0, 2, shape))
+        layers = [getattr(node.layer, "layer", node.layer) for node in graph.consumers(edge)]
+        rows = min((getattr(layer, "input_dim", 2) for layer in layers), default=2)
+        inputs.append(random.normal(size=shape) if is_real else random.integers(0, rows, shape))
         inputs[-1] = inputs[-1].astype(edge.dtype)
     return inputs
 
