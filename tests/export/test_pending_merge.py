@@ -52,20 +52,39 @@ TABLE = {
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("name", TABLE)
 def test_every_pair_of_codes_becomes_the_nearest_code_of_its_value(name, grid, clamp):
-    make, function = TABLE[name]
-    grid, clamp = GRIDS[grid], CLAMPS[clamp]
+    check_merge(*TABLE[name], SOURCES, GRIDS[grid], [LEFT, RIGHT], CLAMPS[clamp])
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("name", ["sum", "difference", "mean"])
+def test_an_operand_of_few_codes_may_be_far_coarser_than_the_sum(name, side):
+    sources = [Grid(np.float32(0.0356424), 3), Grid(np.float32(0.0356424), 3)]
+    sources[side] = Grid(np.float32(5.1034665), 1, -1, 2)
+    fed = [LEFT, RIGHT]
+    fed[side] = np.random.default_rng(1).integers(-1, 3, LEFT.shape).astype(np.int8)
+    grid = Grid(np.float32(0.0168582 / (2 if name == "mean" else 1)), -128)
+    check_merge(*TABLE[name], sources, grid, fed, CLAMPS["none"])
+
+
+def test_an_operand_of_all_codes_may_not():
+    sources = [Tensor(name, SHAPE, Grid(np.float32(5.0), 0)) for name in ("left", "right")]
+    pending = PendingSum("far", SHAPE, *sources)
+    with pytest.raises(ValueError, match="'far' has an input whose scale is .* times .*calibrate"):
+        pending.emit(Emitter(Program("test", inputs=sources), LITERT), Grid(np.float32(0.01), 0))
+
+
+def check_merge(make, function, grids, grid, fed, clamp):
     names = ["left", "right"]
-    sources = [Tensor(*pair) for pair in zip(names, (SHAPE, SHAPE), SOURCES, strict=True)]
+    sources = [Tensor(*pair) for pair in zip(names, (SHAPE, SHAPE), grids, strict=True)]
     program = Program("test", inputs=sources, input_names=names, output_names=["output"])
     pending = make(*sources)
     pending.clamp(clamp)
     program.outputs = [pending.emit(Emitter(program, LITERT), grid)]
-    fed = [LEFT, RIGHT]
     computed = program.run(fed)[program.outputs[0]].numpy()
     content = write_tflite(program, LITERT)
     for (made,) in (run_litert(content, fed), evaluate(content, fed)):
         np.testing.assert_array_equal(made, computed)
-    values = (each.decode(codes).astype(float) for each, codes in zip(SOURCES, fed, strict=True))
+    values = (each.decode(codes).astype(float) for each, codes in zip(grids, fed, strict=True))
     values = np.clip(function(*values), clamp.lower, clamp.upper)
     codes = np.clip(np.rint(values / grid.scale) + grid.zero_point, grid.low, grid.high)
     assert np.mean(computed == codes) > 0.999

@@ -3,7 +3,8 @@
 import numpy as np
 
 from tfq_lowbit.export.operators import Add, Concatenation, Multiply, Reshape
-from tfq_lowbit.export.pending import ClampedPending, Pending
+from tfq_lowbit.export.pending import ClampedPending, Pending, PendingCodes
+from tfq_lowbit.export.program import Constant, Grid
 from tfq_lowbit.model import Clamp
 
 
@@ -28,15 +29,14 @@ class PendingSum(ClampedPending):
     def _emit(self, emitter, grid):
         if self._divisor != 1:
             return self._emit_divided(emitter, grid)
-        check_sum(emitter, self.name, (self._left, self._right), grid)
+        sides = [_finer(emitter, self.name, side, grid) for side in (self._left, self._right)]
+        check_sum(emitter, self.name, sides, grid)
         return emitter.bounded(
             self.name,
             self.shape,
             grid,
             self._clamp,
-            lambda output, activation: self._operator(
-                self.name, self._left, self._right, output, activation
-            ),
+            lambda output, activation: self._operator(self.name, *sides, output, activation),
         )
 
     def _emit_divided(self, emitter, grid):
@@ -130,6 +130,20 @@ class PendingExtremum(PendingParts):
             output = emitter.tensor(name, (self.shape[0], *shape[1:]), grid)
             first = emitter.add(self._operator(self.name, first, other, output))
         return first
+
+
+def _finer(emitter, name, side, grid):
+    """Return an operand of few codes and a scale that is too large for a sum on a finer grid.
+
+    Its codes become multiples: nothing is rounded.
+    """
+    largest, own = emitter.target.beside(grid.type).ADD_RATIOS[1], side.grid
+    reach = max(abs(code - own.zero_point) for code in (own.low, own.high))
+    factor = own.storage.high // max(reach, 1)
+    if isinstance(side, Constant) or own.scale / grid.scale < largest or factor < 2:
+        return side
+    finer = Grid.whole(own.scale / np.float32(factor), storage=own.storage)
+    return PendingCodes(f"{name}/{side.name}", side).emit(emitter, finer)
 
 
 def check_sum(emitter, name, sides, grid):
