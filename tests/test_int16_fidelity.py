@@ -327,3 +327,18 @@ def test_hand_wrapped_layers_of_16_bits_are_exported():
     model = keras.Model(inputs, tfq.QuantizeActivation(tfq.quantizers.UniformAffine(16))(x))
     tfq.calibrate(model, images(model, 16))
     check_shipped(model, images(model, 16, seed=1))
+
+
+@pytest.mark.parametrize("pool", ["mean", "window"])
+def test_averages_whose_sums_leave_int32_are_refused(pool):
+    size = (257, 256)
+    layer = layers.GlobalAveragePooling2D(name="pool")
+    if pool == "window":
+        layer = layers.AveragePooling2D(size, name="pool")
+    inputs = keras.Input((*size, 1))
+    model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(layer(inputs))))
+    data = np.linspace(-1, 1, 2 * 257 * 256, dtype=np.float32).reshape(2, *size, 1)
+    quantized = tfq.quantize_model(model, W8A16, data)
+    with pytest.raises(ValueError, match="'pool' averages 65,792 .*int16.* takes 65,536"):
+        lower(quantized)
+    lower(tfq.quantize_model(model, tfq.Recipe(), data))

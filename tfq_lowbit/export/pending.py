@@ -6,6 +6,7 @@ pooling, joining and reshaping, which commute with a monotone grid, queue up beh
 no grid: a binary layer takes the packed signs of a pending value.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from tfq_lowbit.export.operators import (
 from tfq_lowbit.model import Clamp
 
 NO_CLAMP = Clamp(None, None)
+INT32_RANGE = 2**31
 
 
 class Pending:
@@ -195,6 +197,17 @@ class PendingInput(Pending):
         return replace(grid, scale=np.float32(grid.scale / self.factor), zero_point=zero_point)
 
 
+def check_count(name, count, grid):
+    """Raise a ValueError if the sum of so many codes may leave the runtime's int32."""
+    most = INT32_RANGE // -grid.storage.low
+    if count > most:
+        raise ValueError(
+            f"Layer {name!r} averages {count:,} values of {grid.type.lower()}, whose sum may leave "
+            f"the runtime's int32: it takes {most:,}. Pool in two steps, or give the layer before "
+            "eight bits, recipe.override(layer, activation_bits=8)."
+        )
+
+
 class PendingMean(ClampedPending):
     """The mean over height and width, or other axes, of an int8 tensor."""
 
@@ -203,6 +216,15 @@ class PendingMean(ClampedPending):
         self._source, self._keep_dims, self._axes = source, keep_dims, axes
 
     def _emit(self, emitter, grid):
+        source = self._source.grid
+        check_count(self.name, math.prod(self._source.shape[axis] for axis in self._axes), source)
+        largest = emitter.target.beside(grid.type).RESCALE_RATIOS[1]
+        if not source.scale / grid.scale < largest and not grid.storage.has_zero_point:
+            raise ValueError(
+                f"The mean {self.name!r} has an input whose scale is {source.scale / grid.scale:g} "
+                f"times that of its output; the runtime averages int16 codes up to {largest:g}. "
+                "Calibrate the step sizes anew."
+            )
         return emitter.bounded(
             self.name,
             self.shape,

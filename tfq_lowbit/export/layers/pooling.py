@@ -1,7 +1,9 @@
 """Lowering of pooling layers."""
 
+import math
+
 from tfq_lowbit.export.operators import AveragePool, MaxPool
-from tfq_lowbit.export.pending import Pending, PendingMean
+from tfq_lowbit.export.pending import Pending, PendingMean, check_count
 from tfq_lowbit.export.pending_binary import PendingMaxPool
 
 
@@ -24,7 +26,8 @@ def lower_axis_mean(lowering, node):
 
 def lower_average_pool(lowering, node):
     """Lower average pooling, which rounds on the grid of its input."""
-    lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
+    source = lowering.codes(node.data_inputs[0], f"layer {node.name!r}")
+    check_count(node.name, math.prod(node.layer.pool_size), source.grid)
     lowering.move(node, _maker(node, AveragePool))
     lowering.program.edges[node.name] = lowering.values[node.output]
 
