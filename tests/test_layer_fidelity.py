@@ -129,13 +129,17 @@ NETS = {
     "transposed": lambda: chain(
         layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu", use_bias=False),
         layers.Conv2DTranspose(6, (3, 2), strides=(1, 3), activation="relu6"),
-        layers.Conv2DTranspose(4, (2, 4), strides=2, padding="same", use_bias=False),
+        layers.Conv2DTranspose(
+            4, (2, 4), strides=2, padding="same", use_bias=False, output_padding=1
+        ),
         layers.BatchNormalization(),
         layers.Conv2D(3, 1),
         inputs=image(size=4),
     ),
     "transposed of sequences": lambda: chain(
-        layers.Conv1DTranspose(8, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv1DTranspose(
+            8, 3, strides=2, padding="same", activation="relu", output_padding=1
+        ),
         layers.Conv1DTranspose(6, 2, strides=3),
         layers.Conv1D(3, 1),
         inputs=sequence(11),

@@ -202,7 +202,7 @@ REFUSED = {
     "Conv2DTranspose padding": (
         lambda: layers.Conv2DTranspose(2, 3, strides=2, output_padding=1),
         "Conv2DTranspose",
-        r"output_padding must be None, received \(1, 1\)",
+        r"output_padding needs padding='same'.* received output_padding=\(1, 1\), padding='valid'",
     ),
     "EinsumDense by position": (
         lambda: layers.EinsumDense("abc,abd->acd", (3, 4)),

@@ -37,8 +37,15 @@ def transposed(layer):
     """Return why a transposed convolution cannot be quantized."""
     if any(rate != 1 for rate in layer.dilation_rate):
         return f"its dilation_rate must be 1, received {layer.dilation_rate!r}"
-    if layer.output_padding is not None:
-        return f"its output_padding must be None, received {layer.output_padding!r}; pad behind it"
+    is_wide = all(
+        size >= stride for size, stride in zip(layer.kernel_size, layer.strides, strict=True)
+    )
+    if any(layer.output_padding or ()) and not (is_wide and layer.padding == "same"):
+        return (
+            "output_padding needs padding='same' and a kernel of at least the strides, received "
+            f"output_padding={layer.output_padding!r}, padding={layer.padding!r}, "
+            f"kernel_size={layer.kernel_size!r}; pad behind it"
+        )
     return kernel_layer(layer)
 
 
