@@ -57,7 +57,8 @@ def fed(draw, tensor):
     if isinstance(tensor, IndexTensor):
         return draw.random.integers(0, 256, shape).astype(np.int32)
     if tensor.grid is not None:
-        return draw.codes(shape)
+        storage = tensor.grid.storage
+        return draw.random.integers(storage.low, storage.high + 1, shape).astype(storage.dtype)
     return (draw.random.integers(-40, 400, shape) / 64).astype(np.float32)
 
 
