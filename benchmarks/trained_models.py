@@ -35,7 +35,7 @@ NETWORKS = {
     "EfficientNetB0": (150, 64, 2e-3),
     "DenseNet121": (120, 16, 1e-3),
 }
-SIZE, MARGIN, NUM_CLASSES = 32, 2, 10
+SIZE, MARGIN, NUM_CLASSES, BATCH_SIZE = 32, 2, 10, 32
 NUM_CALIBRATION, NUM_VERIFIED, NUM_IMAGES = 256, 64, 1000
 # The default of 0.99 or 0.999 lags behind in a run this short.
 MOMENTUM = 0.9
@@ -125,11 +125,11 @@ def compare(name, recipe_name, data, folder):
     quantized = tfq.quantize_model(model, RECIPES[recipe_name], calibration)
     with tempfile.TemporaryDirectory() as temporary:
         path = os.path.join(temporary, "model.tflite")
-        tfq.export_tflite(quantized, path)
+        tfq.export_tflite(quantized, path, verify_data=images[:BATCH_SIZE])
         fidelity = tfq.verify(quantized, path, images[:NUM_VERIFIED])
-        shipped = run(path, images, batch_size=100)
-    trained_scores = quantized.predict(images, batch_size=100, verbose=0)
-    scores = (model.predict(images, batch_size=100, verbose=0), trained_scores, shipped)
+        shipped = run(path, images, batch_size=BATCH_SIZE)
+    trained_scores = quantized.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    scores = (model.predict(images, batch_size=BATCH_SIZE, verbose=0), trained_scores, shipped)
     same = np.count_nonzero(trained_scores.argmax(-1) == shipped.argmax(-1))
     step = float(quantized.layers[-1].quantizer.step_size.value)
     steps = np.rint(np.abs(trained_scores - shipped) / step)

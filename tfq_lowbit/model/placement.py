@@ -87,6 +87,10 @@ class Placement:
         """Return the calls that take `edge`."""
         return self._uses.get(edge, [])
 
+    def producer(self, edge: Edge) -> Node | None:
+        """Return the call that makes `edge`, None for an input."""
+        return self._producers.get(edge)
+
     def is_binary(self, node: Node) -> bool:
         """Return whether a call runs on the signs of its input and kernel."""
         return self.roles[node] is Role.KERNEL and self.settings[node].is_binary

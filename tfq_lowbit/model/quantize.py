@@ -122,7 +122,7 @@ class _Builder:
             )
             if edge.group:
                 self.shared_quantizers[edge.group] = layer
-        outputs = layer(self.tensors[edge])
+        outputs = layer(self.tensors[edge], **self._summed(edge))
         if layer.return_grid:
             self.tensors[edge], self.grids[edge] = outputs
         else:
@@ -130,6 +130,24 @@ class _Builder:
         if step is not None:
             bounds = layer.quantizer.q_min, layer.quantizer.q_max
             layer.quantizer.initialize([step * bound for bound in bounds])
+
+    def _summed(self, edge):
+        """Return the operands of the sum that an edge is, or rectifies; nothing for other edges."""
+        node = self.placement.producer(edge)
+        while node is not None and self.placement.roles[node] is Role.ACTIVATION:
+            if clamp_of(node.layer).upper is not None:
+                return {}
+            node = self.placement.producer(node.data_inputs[0])
+        signs = {keras.layers.Add: 1, keras.layers.Subtract: -1}
+        if node is None or type(node.layer) not in signs or len(node.data_inputs) != 2:
+            return {}
+        if not all(each in self.grids for each in node.data_inputs):
+            return {}
+        return {
+            "operands": [self.tensors[each] for each in node.data_inputs],
+            "operand_grids": [self.grids[each] for each in node.data_inputs],
+            "operand_sign": signs[type(node.layer)],
+        }
 
     # One method a role.
 
