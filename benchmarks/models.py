@@ -29,12 +29,11 @@ HEADINGS = (
     *("model", "recipe", "layers", "exact", "Keras, by layer", "worst layer"),
     *("top-1", "bytes", "ms"),
 )
-TIMED = HEADINGS.index("ms")
 TRAINED_HEADING = "## Trained networks"  # `benchmarks.trained_models` writes what follows
 INTRODUCTION = f"""# Models
 
-Written by `python -m benchmarks.models`; a slow test makes rows again and compares all but the
-times.
+Written by `python -m benchmarks.models`; a slow test makes rows again and compares layers,
+exactness and bytes. Ties fall elsewhere on another processor.
 
 Models of keras.applications with random weights (images of 64 pixels, or the fewest that the class
 takes; a thousand logits as outputs), and small ones of other kinds (`benchmarks/zoo.py`),

@@ -10,6 +10,9 @@ from tfq_lowbit.calibration import get_rule
 
 layers = keras.layers
 
+# Evaluation sums integers, the plain layer reals.
+SUM_ERROR = 1e-5
+
 # Name: (layer, input shape).
 TABLE = {
     "conv": (lambda: layers.Conv2D(6, 3), (7, 8, 4)),
@@ -118,8 +121,8 @@ def test_outputs_equal_the_plain_layer_with_the_decoded_kernel(name, scheme):
         unit = encoded.step_size.numpy() * wrapper.kernel_step_size().numpy()
         unit = unit.reshape(twin.bias.shape)
         twin.bias.assign(np.rint(wrapper.layer.bias.numpy() / unit) * unit)
-    np.testing.assert_array_equal(wrapper(values, training=False), twin(inputs))
-    np.testing.assert_array_equal(wrapper(values), twin(inputs))
+    for found in (wrapper(values, training=False), wrapper(values)):
+        np.testing.assert_allclose(found, twin(inputs), rtol=SUM_ERROR, atol=SUM_ERROR)
 
 
 @each_case
@@ -336,3 +339,37 @@ def test_wrapping_a_built_layer_keeps_its_weights():
     wrapper(np.ones((2, 5), np.float32), training=True)
     np.testing.assert_array_equal(wrapper.layer.kernel, kernel)
     assert wrapper.kernel_quantizer.is_calibrated
+
+
+@pytest.mark.parametrize("kind", ["convolution", "dense"])
+def test_evaluation_sums_codes_exactly(kind):
+    random = np.random.default_rng(0)
+    shape = (3, 3, 512, 8) if kind == "convolution" else (4608, 8)
+    layer = layers.Conv2D(8, 3) if kind == "convolution" else layers.Dense(8)
+    wrapper = wrappers.QuantizeWrapper(layer, quantizers.LSQ(8, narrow_range=True, axis=-1))
+    inputs = random.integers(0, 256, (16, *shape[:-1]))
+    grid = np.array([0.0137, 0.0, 255.0], np.float32)
+    values = inputs.astype(np.float32) * grid[0]
+    wrapper.build(values.shape)
+    encoded = wrapper.kernel_quantizer.encode(layer.kernel)
+    sums = inputs.reshape(16, -1) @ np.asarray(encoded.codes, np.int64).reshape(-1, 8)
+    unit = grid[0] * np.asarray(encoded.step_size).reshape(-1)
+    found = np.asarray(wrapper(values, input_grid=grid)).reshape(16, 8)
+    np.testing.assert_array_equal(found, sums.astype(np.float32) * unit)
+    # A sum of reals is another.
+    assert np.any(np.asarray(wrapper.apply(values)).reshape(16, 8) != found)
+
+
+def test_evaluation_has_the_gradients_of_a_sum_of_reals():
+    layer = layers.Dense(3)
+    wrapper = wrappers.QuantizeWrapper(layer, quantizers.LSQ(8, narrow_range=True))
+    grid = np.array([0.1, 0.0, 255.0], np.float32)
+    values = tf.Variable(np.arange(20, dtype=np.float32).reshape(4, 5) * grid[0])
+    wrapper.build(values.shape)
+    gradients = []
+    for call in (lambda: wrapper(values, input_grid=grid), lambda: wrapper.apply(values)):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(call() ** 2)
+        gradients.append(tape.gradient(loss, [values, layer.kernel.value, layer.bias.value]))
+    for exact, plain in zip(*gradients, strict=True):
+        np.testing.assert_allclose(exact, plain, rtol=1e-4)

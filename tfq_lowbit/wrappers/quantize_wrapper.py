@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfq_lowbit.quantizers.base import MAX_BITS
 from tfq_lowbit.quantizers.blockwise import BlockwiseLSQ
 from tfq_lowbit.quantizers.grid import step_size_of
+from tfq_lowbit.ste import round_ste
 from tfq_lowbit.wrappers.accumulator import round_bias
 from tfq_lowbit.wrappers.families import channel_shape, output_shape, require_family
 
@@ -19,7 +20,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
     Computes `activation(op(q_in(x), q_k(kernel)) + bias)`, then the output quantizer. The kernel
     of the wrapped layer stays the float ("latent") variable that the optimizer updates. In
     evaluation the bias is rounded to a multiple of `step_in * step_kernel`, as the integer kernel
-    does; in training it is not.
+    does, and codes are summed, which float32 does exactly; in training neither is done.
 
     Args:
         layer: a layer with a kernel, of a class in `FAMILIES`.
@@ -111,7 +112,10 @@ class QuantizeWrapper(keras.layers.Wrapper):
         unit = None
         if step_in is not None and (self.return_accumulator_step or not training):
             unit = step_in * self.kernel_step_size()
-        outputs = self.apply(inputs, None if training else unit, training)
+        if unit is None or training or self.layer.compute_dtype != "float32":
+            outputs = self.apply(inputs, None if training else unit, training)
+        else:
+            outputs = self._apply_codes(inputs, step_in, unit)
         if self.output_quantizer is not None:
             outputs = self.output_quantizer(outputs, training=training)
         return (outputs, unit) if self.return_accumulator_step else outputs
@@ -137,6 +141,25 @@ class QuantizeWrapper(keras.layers.Wrapper):
                 step = tf.reshape(accumulator_step, shape)
                 bias = round_bias(tf.broadcast_to(bias, shape), step)
             outputs = outputs + tf.cast(bias, dtype)
+        return outputs if self.layer.activation is None else self.layer.activation(outputs)
+
+    def _apply_codes(self, inputs, step_in, unit):
+        """Return what `apply` returns, from a sum of integers.
+
+        float32 holds it exactly below 2^24, where a sum of reals is off by a rounding error a
+        product: in a kernel of a thousand, some codes in a million are others for it.
+        """
+        kernel = tf.convert_to_tensor(self.layer.kernel)
+        step_in, step_kernel, unit = map(
+            tf.stop_gradient, (step_in, self.kernel_quantizer.encode(kernel).step_size, unit)
+        )
+        codes = round_ste(inputs * (1.0 / step_in))
+        kernel_codes = round_ste(self.kernel_quantizer(kernel) / step_kernel)
+        unit = tf.reshape(unit, channel_shape(self.layer))
+        outputs = self._family.apply(self.layer, codes, kernel_codes) * unit
+        if self.layer.bias is not None:
+            bias = tf.broadcast_to(tf.convert_to_tensor(self.layer.bias), unit.shape)
+            outputs = outputs + round_bias(bias, unit)
         return outputs if self.layer.activation is None else self.layer.activation(outputs)
 
     def compute_output_spec(self, inputs, input_grid=None, training=None):
