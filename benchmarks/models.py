@@ -45,7 +45,7 @@ calibrated on {NUM_IMAGES} random inputs and compared on {NUM_COMPARED} others.
 - **worst layer**: the smallest fraction of any layer, and the largest difference.
 - **top-1**: inputs whose largest output is at the same place in Keras and LiteRT, end to end. A
   thousand random logits lie close together, and in a deep network of random weights a single
-  rounding tie grows from layer to layer, which it does not in a trained one.
+  rounding tie grows from layer to layer. Below are trained networks.
 - **bytes**: of the file, smallest; **ms**: LiteRT, one thread, one input, on a busy machine."""
 
 
