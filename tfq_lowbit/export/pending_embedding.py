@@ -59,7 +59,9 @@ class PendingEmbedding(ClampedPending):
         packed = self._pack(emitter, grid, codes.astype(np.int64))
         if packed is None:
             output = emitter.tensor(self.name, self.shape, grid)
-            return emitter.add(Gather(self.name, self._source, output, codes.astype(np.int8)))
+            return emitter.add(
+                Gather(self.name, self._source, output, codes.astype(grid.storage.dtype))
+            )
         return self._look_up(emitter, grid, *packed)
 
     def _pack(self, emitter, grid, codes):
