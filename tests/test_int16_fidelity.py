@@ -23,8 +23,8 @@ W4A16 = tfq.Recipe(weight_bits=4, activation_bits=16, first_last_bits=None)
 # A reduced multiplier is off by at most 2^-15 of itself: by one step at the largest code, and the
 # rounding that follows may add one.
 MAX_STEP_DIFFERENCE = 2
-# Measured: 2 to 17 % of the codes of a convolution are a step off.
-MIN_EQUAL_FRACTION = 0.75
+# Measured: 2 to 25 % of the codes of a convolution are a step off (most in a deep MobileNetV2).
+MIN_EQUAL_FRACTION = 0.65
 
 
 def check_wide(model, recipe, **options):
