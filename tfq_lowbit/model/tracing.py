@@ -4,6 +4,8 @@ import inspect
 
 import keras
 
+# Keras has other layers too, as LayerScale of ConvNeXt.
+OFFERED = {each for each in vars(keras.layers).values() if isinstance(each, type)}
 WAY_OUT = (
     "Write its `call` with Keras layers and keras.ops alone, or build the model with the "
     "functional API, keras.Model(inputs, outputs)."
@@ -42,10 +44,8 @@ def functional_of_call(layer, args, kwargs):
     if isinstance(layer, keras.Model):
         functional = _with_graph(layer)
         return trace_call(layer, args, kwargs) if functional is None else functional
-    # Keras has layers that it does not offer by themselves, as LayerScale of ConvNeXt.
-    is_public = getattr(keras.layers, type(layer).__name__, None) is type(layer)
-    is_own = type(layer).__module__.split(".")[0] != "tfq_lowbit"
-    if is_public or not is_own or not isinstance(layer, keras.layers.Layer):
+    is_ours = type(layer).__module__.split(".")[0] == "tfq_lowbit"
+    if type(layer) in OFFERED or is_ours or not isinstance(layer, keras.layers.Layer):
         return None
     try:
         return trace_call(layer, args, kwargs)
