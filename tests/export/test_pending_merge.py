@@ -9,7 +9,7 @@ from tfq_lowbit.export import operators, write_tflite
 from tfq_lowbit.export.emitter import Emitter
 from tfq_lowbit.export.pending import PendingCodes
 from tfq_lowbit.export.pending_merge import PendingExtremum, PendingProduct, PendingSum
-from tfq_lowbit.export.program import Grid, Program, Tensor
+from tfq_lowbit.export.program import Constant, Grid, Program, Tensor
 from tfq_lowbit.model import Clamp
 from tfq_lowbit.targets import TARGETS
 
@@ -66,6 +66,21 @@ def test_an_operand_of_few_codes_may_be_far_coarser_than_the_sum(name, side):
     check_merge(*TABLE[name], sources, grid, fed, CLAMPS["none"])
 
 
+@pytest.mark.parametrize("is_constant", [False, True])
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("name", ["sum", "difference", "mean"])
+@pytest.mark.parametrize("ratio", [2.0**-13, 2.0**-20])
+def test_an_operand_may_be_far_finer_than_the_sum(ratio, name, side, is_constant):
+    grid, sources = GRIDS["8 bits"], list(SOURCES)
+    sources[side] = Grid(np.float32(grid.scale * ratio), 0)
+    fed = [LEFT, RIGHT]
+    constants = {}
+    if is_constant:
+        fed[side] = np.arange(-32, 32, dtype=np.int8)[None]
+        constants[side] = fed[side]
+    check_merge(*TABLE[name], sources, grid, fed, CLAMPS["none"], constants)
+
+
 def test_an_operand_of_all_codes_may_not():
     sources = [Tensor(name, SHAPE, Grid(np.float32(5.0), 0)) for name in ("left", "right")]
     pending = PendingSum("far", SHAPE, *sources)
@@ -73,18 +88,27 @@ def test_an_operand_of_all_codes_may_not():
         pending.emit(Emitter(Program("test", inputs=sources), LITERT), Grid(np.float32(0.01), 0))
 
 
-def check_merge(make, function, grids, grid, fed, clamp):
+def check_merge(make, function, grids, grid, fed, clamp, constants=()):
     names = ["left", "right"]
-    sources = [Tensor(*pair) for pair in zip(names, (SHAPE, SHAPE), grids, strict=True)]
-    program = Program("test", inputs=sources, input_names=names, output_names=["output"])
+    sources = [
+        Constant(name, constants[side], "INT8", [own.scale], own.zero_point)
+        if side in constants
+        else Tensor(name, SHAPE, own)
+        for side, (name, own) in enumerate(zip(names, grids, strict=True))
+    ]
+    inputs = [each for each in sources if isinstance(each, Tensor)]
+    program = Program(
+        "test", inputs, input_names=[each.name for each in inputs], output_names=["output"]
+    )
     pending = make(*sources)
     pending.clamp(clamp)
     program.outputs = [pending.emit(Emitter(program, LITERT), grid)]
+    values = [each.decode(codes).astype(float) for each, codes in zip(grids, fed, strict=True)]
+    fed = [codes for side, codes in enumerate(fed) if side not in constants]
     computed = program.run(fed)[program.outputs[0]].numpy()
     content = write_tflite(program, LITERT)
     for (made,) in (run_litert(content, fed), evaluate(content, fed)):
         np.testing.assert_array_equal(made, computed)
-    values = (each.decode(codes).astype(float) for each, codes in zip(grids, fed, strict=True))
     values = np.clip(function(*values), clamp.lower, clamp.upper)
     codes = np.clip(np.rint(values / grid.scale) + grid.zero_point, grid.low, grid.high)
     assert np.mean(computed == codes) > 0.999

@@ -227,6 +227,14 @@ def test_a_sum_that_is_used_elsewhere_is_no_bias():
     check_promise(qmodel, draw(64, 6))
 
 
+def test_weights_that_are_zeros_yet_are_added():
+    inputs = keras.Input((4, 6))
+    x = layers.Dense(6)(inputs)
+    model = keras.Model(inputs, x * x + np.zeros((4, 6), np.float32))
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(4, 4), draw(32, 4, 6))
+    check_promise(qmodel, draw(32, 4, 6))
+
+
 def test_a_weight_without_a_form_leaves_the_layer_whole():
     model = vector_model(Strange(name="mine"), layers.Dense(3))
     with pytest.raises(ValueError, match="'mine' \\(Strange\\) cannot be quantized"):

@@ -76,6 +76,12 @@ def test_it_ships_what_keras_computes(before, bits):
     assert error < 0.05 * np.abs(model.predict(data, verbose=0)).max() * (16 if bits == 4 else 1)
 
 
+def test_a_scale_as_small_as_a_new_one_is_added():
+    data = draw(16)
+    model = network(lambda **options: OwnScale([1e-6] * 4, **options))
+    check_promise(tfq.quantize_model(model, tfq.Recipe.lsq(8, 8), data), data)
+
+
 def test_it_trains_with_gradients_for_its_factors():
     quantized = tfq.quantize_model(network(OwnScale), tfq.Recipe.lsq(), draw(8))
     quantized.compile("sgd", "mse")

@@ -1,5 +1,7 @@
 """Sums, products, extrema and joins of int8 tensors, until a quantizer gives them a grid."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tfq_lowbit.export.operators import Add, Concatenation, Multiply, Reshape
@@ -29,7 +31,7 @@ class PendingSum(ClampedPending):
     def _emit(self, emitter, grid):
         if self._divisor != 1:
             return self._emit_divided(emitter, grid)
-        sides = [_finer(emitter, self.name, side, grid) for side in (self._left, self._right)]
+        sides = [_in_reach(emitter, self.name, side, grid) for side in (self._left, self._right)]
         check_sum(emitter, self.name, sides, grid)
         return emitter.bounded(
             self.name,
@@ -132,30 +134,39 @@ class PendingExtremum(PendingParts):
         return first
 
 
-def _finer(emitter, name, side, grid):
-    """Return an operand of few codes and a scale that is too large for a sum on a finer grid.
+def _in_reach(emitter, name, side, grid):
+    """Return an operand with a scale that a sum takes: another one where its own is too far.
 
-    Its codes become multiples: nothing is rounded.
+    Where its own is too large, the few codes that it has become multiples, and nothing is rounded.
+    Where it is too small, it is rounded to the smallest that a sum takes, of a thousandth of a step.
     """
-    largest, own = emitter.target.beside(grid.type).ADD_RATIOS[1], side.grid
+    smallest, largest = emitter.target.beside(grid.type).ADD_RATIOS
+    own, ratio = side.grid, side.grid.scale / grid.scale
     reach = max(abs(code - own.zero_point) for code in (own.low, own.high))
     factor = own.storage.high // max(reach, 1)
-    if isinstance(side, Constant) or own.scale / grid.scale < largest or factor < 2:
+    if ratio < smallest:
+        scale = np.nextafter(grid.scale * np.float32(smallest), np.float32(np.inf))
+    elif ratio >= largest and factor > 1:
+        scale = own.scale / np.float32(factor)
+    else:
         return side
-    finer = Grid.whole(own.scale / np.float32(factor), storage=own.storage)
-    return PendingCodes(f"{name}/{side.name}", side).emit(emitter, finer)
+    other = Grid.whole(scale, storage=own.storage)
+    if isinstance(side, Constant):
+        codes, scales = other.encode(own.decode(side.values)), np.array([scale], np.float32)
+        return replace(side, values=codes, scales=scales, zero_point=0)
+    return PendingCodes(f"{name}/{side.name}", side).emit(emitter, other)
 
 
 def check_sum(emitter, name, sides, grid):
-    """Raise a ValueError if the scales of a sum are too far apart for the runtime."""
-    smallest, largest = emitter.target.beside(grid.type).ADD_RATIOS
+    """Raise a ValueError if the scale of an operand is too large for the runtime."""
+    largest = emitter.target.beside(grid.type).ADD_RATIOS[1]
     for side in sides:
         ratio = float(side.grid.scale / grid.scale)
-        if not smallest <= ratio < largest:
+        if ratio >= largest:
             raise ValueError(
                 f"The sum {name!r} has an input whose scale is {ratio:g} times that of its output; "
-                f"the runtime adds exactly from {smallest:g} to {largest:g} only. Train or "
-                "calibrate the step sizes of its inputs and output anew."
+                f"the runtime adds exactly below {largest:g} only. Train or calibrate the step "
+                "sizes of its inputs and output anew."
             )
 
 
