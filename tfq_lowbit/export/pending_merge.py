@@ -138,7 +138,7 @@ def _in_reach(emitter, name, side, grid):
     """Return an operand with a scale that a sum takes: another one where its own is too far.
 
     Where its own is too large, the few codes that it has become multiples, and nothing is rounded.
-    Where it is too small, it is rounded to the smallest that a sum takes, of a thousandth of a step.
+    Where it is too small, it is rounded to the smallest that a sum takes, a thousandth of a step.
     """
     smallest, largest = emitter.target.beside(grid.type).ADD_RATIOS
     own, ratio = side.grid, side.grid.scale / grid.scale
