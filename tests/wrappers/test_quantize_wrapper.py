@@ -360,6 +360,15 @@ def test_evaluation_sums_codes_exactly(kind):
     assert np.any(np.asarray(wrapper.apply(values)).reshape(16, 8) != found)
 
 
+def test_a_channel_of_zeros_evaluates_to_its_bias():
+    layer = layers.Dense(2, bias_initializer="ones")
+    wrapper = wrappers.QuantizeWrapper(layer, quantizers.TWN(axis=-1))
+    wrapper.build((None, 3))
+    layer.kernel.assign([[0.0, 1.0], [0.0, -1.0], [0.0, 0.5]])
+    outputs = wrapper(np.ones((1, 3), np.float32), input_grid=np.float32([0.5, 0, 255]))
+    assert float(outputs[0, 0]) == 1.0 and np.isfinite(outputs[0, 1])
+
+
 def test_evaluation_has_the_gradients_of_a_sum_of_reals():
     layer = layers.Dense(3)
     wrapper = wrappers.QuantizeWrapper(layer, quantizers.LSQ(8, narrow_range=True))

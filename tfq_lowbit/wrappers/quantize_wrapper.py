@@ -154,7 +154,9 @@ class QuantizeWrapper(keras.layers.Wrapper):
             tf.stop_gradient, (step_in, self.kernel_quantizer.encode(kernel).step_size, unit)
         )
         codes = round_ste(inputs * (1.0 / step_in))
-        kernel_codes = round_ste(self.kernel_quantizer(kernel) / step_kernel)
+        # A ternary channel of zeros has a step of 0.
+        quantized = self.kernel_quantizer(kernel)
+        kernel_codes = round_ste(tf.math.divide_no_nan(quantized, step_kernel))
         unit = tf.reshape(unit, channel_shape(self.layer))
         outputs = self._family.apply(self.layer, codes, kernel_codes) * unit
         if self.layer.bias is not None:

@@ -19,7 +19,7 @@ class WeightTensor(keras.layers.Layer):
     Example:
         >>> layer = WeightTensor((3,))
         >>> layer.build((None, 4))
-        >>> layer.set_weights([[1.0, 2.0, 3.0]])
+        >>> _ = layer.weight.assign([1.0, 2.0, 3.0])
         >>> layer(keras.ops.zeros((2, 4))).numpy().tolist()
         [[1.0, 2.0, 3.0]]
     """
