@@ -151,11 +151,10 @@ def test_a_change_of_grid_that_the_runtime_does_not_make_exactly_is_refused(emit
         PendingCodes("far", source(4)).emit(emitter, Grid(np.float32(scale), 0))
 
 
-@pytest.mark.parametrize("scale", [0.1 / 256, 0.1 * 2.0**11])
-def test_a_sum_that_the_runtime_does_not_make_exactly_is_refused(emitter, scale):
+def test_a_sum_that_the_runtime_does_not_make_exactly_is_refused(emitter):
     pending = PendingSum("far", (None, 4), source(4), source(4, name="right"))
     with pytest.raises(ValueError, match="sum 'far' has an input whose scale"):
-        pending.emit(emitter, Grid(np.float32(scale), 0))
+        pending.emit(emitter, Grid(np.float32(0.1 / 256), 0))
 
 
 def test_a_join_puts_its_parts_on_its_grid(emitter):

@@ -123,10 +123,7 @@ def test_a_slope_that_a_relu_hides_costs_nothing():
     assert [each.code for each in program.operators] == ["MUL"]
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [(affine(1e-7)[0], "'layer' changes its scale"), (affine(1e-5, 3.0)[0], "sum 'layer' has")],
-)
-def test_scales_that_the_runtime_does_not_take_are_refused_by_name(make, words):
-    with pytest.raises(ValueError, match=f"{words}.*times.*[Cc]alibrate"):
+def test_a_scale_that_the_runtime_does_not_take_is_refused_by_name():
+    make, _ = affine(1e-7)
+    with pytest.raises(ValueError, match="'layer' changes its scale.*times.*[Cc]alibrate"):
         emitted(make, Grid(np.float32(1.0), 0), CLAMPS["none"])
