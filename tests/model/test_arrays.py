@@ -200,6 +200,24 @@ def test_a_layer_that_is_called_twice_stays_shared():
     check_promise(qmodel, draw(64, 4, 6))
 
 
+def test_a_divisor_that_is_taken_twice_stays_shared():
+    class Divided(layers.Layer):
+        def build(self, input_shape):
+            self.size = self.add_weight(shape=input_shape[-1:], initializer="ones")
+
+        def call(self, inputs):
+            return inputs / self.size
+
+    mine = Divided(name="mine")
+    model = vector_model(mine, layers.ReLU(), mine)
+    qmodel = tfq.quantize_model(model, tfq.Recipe.lsq(), draw(32, 4, 6))
+    assert len(qmodel.trainable_weights) - count_steps(qmodel) == 1
+
+
+def count_steps(model):
+    return sum(weight.ndim == 0 for weight in model.trainable_weights)
+
+
 def test_a_kernel_keeps_its_regularizer_and_an_override_names_its_layer():
     class Regularized(Linear):
         def build(self, input_shape):

@@ -98,6 +98,10 @@ APART = {
     "x * channels": (lambda x, y: x * MATRIX[:, 0], ["ChannelScale"]),
     "x * positions": (lambda x, y: x * MATRIX[:4, :, None], ["WeightTensor", "Multiply"]),
     "x * one number": (lambda x, y: x * MATRIX[0, :1], ["WeightTensor", "Multiply"]),
+    "two quotients": (
+        lambda x, y: x / MATRIX[:, 0] + y / MATRIX[:, 1],
+        ["ChannelScale", "ChannelScale", "Add"],
+    ),
     "x / channels": (lambda x, y: x / MATRIX[:, 0], ["ChannelScale"]),
     "matmul with an array": (lambda x, y: ops.matmul(x, MATRIX), ["Dense"]),
     "a dense layer": (lambda x, y: ops.matmul(x, MATRIX) + MATRIX[0], ["Dense"]),

@@ -30,7 +30,7 @@ def decompose_sum(merge):
         edge, array, is_first = _operands(parts)
         if merge is layers.Add and (biased := _as_bias(parts, edge, array)) is not None:
             return biased
-        weight = _weight(parts, edge, array)
+        weight = _weight(parts, edge, array, values_of(array), _options(array, ""))
         inputs = [weight, edge] if is_first else [edge, weight]
         return parts.add("", lambda **options: merge(**options), inputs)
 
@@ -40,7 +40,7 @@ def decompose_sum(merge):
 def decompose_product(parts):
     """Take a product with an array apart."""
     edge, array, _ = _operands(parts)
-    return _multiply(parts, edge, array)
+    return _multiply(parts, edge, array, values_of(array), _options(array, ""))
 
 
 def decompose_quotient(parts):
@@ -48,9 +48,8 @@ def decompose_quotient(parts):
     edge, array, is_first = _operands(parts)
     if is_first:
         find_rule(parts.call.layer)
-    inverse = 1.0 / values_of(array)
-    is_variable = isinstance(array, keras.Variable)
-    return _multiply(parts, edge, keras.Variable(inverse) if is_variable else inverse)
+    # What holds for a divisor, as its constraint, does not for its inverse.
+    return _multiply(parts, edge, array, 1.0 / values_of(array), {"trainable": trains(array)})
 
 
 def decompose_matmul(parts):
@@ -156,25 +155,27 @@ def _in_rank(parts, edge, array):
     return (*[1] * (rank - 1 - len(shape)), *shape)
 
 
-def _weight(parts, edge, array):
-    shape, fixed = _in_rank(parts, edge, array), _options(array, "")
+def _weight(parts, edge, array, values, fixed):
+    """Add a tensor of weights that comes from an array; calls with the same variable share it."""
+    shape = _in_rank(parts, edge, array)
     return parts.add(
         "weight",
         lambda **options: WeightTensor(shape, **options | fixed),
         edge,
-        [values_of(array).reshape(shape)],
+        [values.reshape(shape)],
         array,
     )
 
 
-def _multiply(parts, edge, array):
+def _multiply(parts, edge, array, values, fixed):
+    """Add the product with values that come from an array, one a channel where they are such."""
     shape, channels = _in_rank(parts, edge, array), edge.shape[-1]
     if shape == (*[1] * (len(shape) - 1), channels) and 1 < channels and len(edge.shape) <= 4:
-        gamma, fixed = np.reshape(values_of(array), (channels,)), _options(array, "")
+        gamma = np.reshape(values, (channels,))
         return parts.add(
             "", lambda **options: ChannelScale(**options | fixed), edge, [gamma], array
         )
-    weight = _weight(parts, edge, array)
+    weight = _weight(parts, edge, array, values, fixed)
     return parts.add("", lambda **options: layers.Multiply(**options), [edge, weight])
 
 

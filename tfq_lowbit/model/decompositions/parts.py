@@ -37,7 +37,8 @@ class Parts:
             make: `(**options) -> layer`, with the options of every Keras layer.
             inputs: an edge, or a list of edges.
             weights: variables or arrays, in the order of the part's own.
-            source: what the weights come from, None for the layer.
+            source: what the weights come from, None for the layer. It is known by its id: nothing
+                that is made while calls are taken apart, and dropped again.
             group: of the edge that it makes.
             is_precise: whether this part has eight bits whatever the recipe says.
 
