@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 
+from tests.promise import run_litert
 from tfq_lowbit.export.file_editing import FileEditor
 from tfq_lowbit.export.float_conversion import convert_call
 from tfq_lowbit.packing import unpack_codes
@@ -16,16 +16,6 @@ def content():
     layer = keras.layers.Dense(256, use_bias=False)
     layer.build((None, 64))
     return convert_call(layer, (keras.KerasTensor((None, 64)),), {})[1]
-
-
-def run(content, values):
-    interpreter = Interpreter(model_content=content)
-    (taken,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(taken["index"], values.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(taken["index"], values)
-    interpreter.invoke()
-    return interpreter.get_tensor(made["index"])
 
 
 def test_a_stored_constant_takes_the_place_of_the_old_bytes(content):
@@ -57,7 +47,8 @@ def test_operators_are_put_where_they_compute(content):
     user.outputs = [sums]
     editor.subgraph.operators.append(editor.make_product(1, sums, twice, output))
     x = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
-    np.testing.assert_allclose(run(editor.pack(), x), 2 * (x @ kernel.T), rtol=1e-4, atol=1e-5)
+    (found,) = run_litert(editor.pack(), [x])
+    np.testing.assert_allclose(found, 2 * (x @ kernel.T), rtol=1e-4, atol=1e-5)
 
 
 def test_metadata_replace_those_of_the_same_name(content):
