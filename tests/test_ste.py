@@ -139,16 +139,6 @@ def test_clip_value_ste_knows_its_border_where_the_quotient_rounds_across_it(num
         assert to_alpha.numpy() == 1.0
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("num_steps", [7, 15, 255])
-def test_range_step_has_the_same_bits_in_a_graph(num_steps, jit_compile):
-    clip_values = tf.constant(np.random.default_rng(0).uniform(0.1, 9.0, 1000), tf.float32)
-    compiled = tf.function(lambda c: ste.range_step(c, num_steps), jit_compile=jit_compile)
-    eager = ste.range_step(clip_values, num_steps).numpy()
-    np.testing.assert_array_equal(compiled(clip_values).numpy(), eager)
-    np.testing.assert_allclose(eager, clip_values.numpy() / num_steps, rtol=2e-7)
-
-
 @pytest.mark.parametrize("shape", [(), (1, 1, 5), (1, 4, 1), (3, 4, 5), (1, 1, 1)])
 def test_the_step_gradient_is_summed_over_the_axes_that_share_a_step(shape):
     random = np.random.default_rng(0)

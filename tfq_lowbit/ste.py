@@ -7,6 +7,8 @@ changes the forward value in the last bit.)
 
 import tensorflow as tf
 
+from tfq_lowbit.same_bits import range_step, reciprocal
+
 
 @tf.custom_gradient
 def round_ste(values):
@@ -105,7 +107,7 @@ def clipped_round_ste(values, step_size, q_min, q_max):
 
     @tf.custom_gradient
     def quantize(values):
-        scaled = values * (1.0 / step_size)
+        scaled = values * reciprocal(step_size)
         clipped = tf.clip_by_value(scaled, q_min, q_max)
 
         def gradient(upstream):
@@ -140,7 +142,7 @@ def learned_step_ste(values, step_size, q_min, q_max, gradient_scale):
 
     @tf.custom_gradient
     def quantize(values, step_size):
-        scaled = values * (1.0 / step_size)
+        scaled = values * reciprocal(step_size)
         clipped = tf.clip_by_value(scaled, q_min, q_max)
         codes = tf.round(clipped)
 
@@ -182,7 +184,7 @@ def learned_step_and_offset_ste(values, step_size, offset, zero_point, num_steps
 
     @tf.custom_gradient
     def quantize(values, step_size, offset):
-        scaled = values * (1.0 / step_size)
+        scaled = values * reciprocal(step_size)
         clipped = tf.clip_by_value(scaled, -zero_point, num_steps - zero_point)
         codes = tf.round(clipped)
 
@@ -227,7 +229,7 @@ def clip_value_ste(values, clip_value, num_steps, q_min):
     @tf.custom_gradient
     def quantize(values, clip_value):
         step_size = range_step(clip_value, num_steps)
-        codes = tf.round(tf.clip_by_value(values * (1.0 / step_size), q_min, num_steps))
+        codes = tf.round(tf.clip_by_value(values * reciprocal(step_size), q_min, num_steps))
 
         def gradient(upstream):
             # The values, not the codes, say where the border is: x / s may round across it.
@@ -306,15 +308,6 @@ def trained_ternary_ste(values, threshold, positive, negative):
         return above * positive - below * negative, gradient
 
     return quantize(values, positive, negative)
-
-
-def range_step(clip_value, num_steps):
-    """Return the step size `clip_value / num_steps`, equal bit for bit in eager and graph mode.
-
-    By the reciprocal: the graph optimizer rewrites a division by a constant into just that, which
-    differs from the division in the last bit.
-    """
-    return clip_value * (1.0 / tf.cast(num_steps, tf.float32))
 
 
 def _mask(condition):

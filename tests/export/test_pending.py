@@ -14,8 +14,10 @@ from tfq_lowbit.export.pending import (
     PendingMove,
 )
 from tfq_lowbit.export.pending_kernel import KernelSpec, PendingKernel
+from tfq_lowbit.export.pending_matmul import PendingMatMul
 from tfq_lowbit.export.pending_merge import PendingJoin, PendingSum
 from tfq_lowbit.export.program import Grid, Program, Tensor
+from tfq_lowbit.export.storage import INT16
 from tfq_lowbit.model import Clamp
 from tfq_lowbit.targets import TARGETS
 
@@ -284,6 +286,33 @@ def test_a_huge_bias_is_held_within_int32_and_still_saturates(emitter):
     steps = weights.bias * weights.scales.astype(np.float64) * 0.1 / 0.05
     assert (np.abs(steps) >= 255).all()
     assert (np.sign(steps) == np.sign(bias)).all()
+
+
+def test_a_product_whose_multiplier_the_runtime_refuses_saturates_just_so(emitter):
+    shapes, scales = ((1, 4, 8), (1, 8, 5)), (0.5, 2.0)
+    grids = [Grid(np.float32(scale), 0) for scale in scales]
+    sides = [
+        emitter.tensor(name, shape, grid)
+        for name, shape, grid in zip(("left", "right"), shapes, grids, strict=True)
+    ]
+    output = PendingMatMul("product", (1, 4, 5), *sides).emit(emitter, Grid(np.float32(1e-3), -3))
+    random = np.random.default_rng(0)
+    codes = [random.integers(-1, 2, shape) for shape in shapes]
+    emitter.program.inputs = sides
+    run = emitter.program.run(codes)[output].numpy()
+    sums = codes[0] @ codes[1]
+    assert len(np.unique(sums)) > 3
+    np.testing.assert_array_equal(run, np.select([sums < 0, sums > 0], [-128, 127], -3))
+
+
+def test_at_16_bits_a_multiplier_that_the_runtime_refuses_is_refused(emitter):
+    wide = Grid.whole(np.float32(0.1), 0, INT16)
+    layer = PendingKernel(
+        *("dense", (None, CHANNELS), KernelSpec("FULLY_CONNECTED"), source(5, grid=wide)),
+        *(np.ones((5, CHANNELS), int), np.full(CHANNELS, 2.0, np.float32), np.zeros(CHANNELS)),
+    )
+    with pytest.raises(ValueError, match="'dense' has an output step 200 times finer .* up to 128"):
+        layer.emit(emitter, Grid.whole(np.float32(0.001), 0, INT16))
 
 
 @pytest.mark.parametrize("zero_point", [-128, -3, 127])

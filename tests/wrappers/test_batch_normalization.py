@@ -17,6 +17,8 @@ STATE = {
 }
 VALUES = np.random.default_rng(0).normal(size=(4, 3, 2, CHANNELS)).astype(np.float32)
 STEP = np.linspace(0.01, 0.06, CHANNELS, dtype=np.float32)
+# The product of both is STEP, exactly.
+SCALES = np.stack([np.full(CHANNELS, 0.5, np.float32), 2 * STEP])
 OPTIONS = [
     {},
     {"scale": False},
@@ -44,11 +46,11 @@ def pair(options):
 
 
 @each
-@pytest.mark.parametrize("step", [None, STEP])
-def test_training_equals_keras(options, step):
+@pytest.mark.parametrize("scales", [None, SCALES], ids=["no scales", "scales"])
+def test_training_equals_keras(options, scales):
     folded, plain = pair(options)
     for _ in range(2):
-        outputs = folded(VALUES, accumulator_step=step, training=True)
+        outputs = folded(VALUES, accumulator_scales=scales, training=True)
         np.testing.assert_array_equal(outputs, plain(VALUES, training=True))
     for one, other in zip(folded.weights, plain.weights, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -66,11 +68,11 @@ def test_evaluation_with_a_step_shifts_by_a_whole_number_of_units(options):
     folded, plain = pair(options)
     multiplier, shift = (part.numpy() for part in batch_norm_affine(folded))
     unit = np.abs(multiplier) * STEP
-    outputs = folded(VALUES, accumulator_step=STEP).numpy()
+    outputs = folded(VALUES, accumulator_scales=SCALES).numpy()
     # Besides the rounding of the shift, float32 arithmetic on values of the size of the shift.
     allowed = 0.5 * unit + 1e-5 * (1 + np.abs(shift) + np.abs(multiplier) * 5)
     assert np.all(np.abs(outputs - plain(VALUES).numpy()) <= allowed)
-    added = folded(np.zeros_like(VALUES), accumulator_step=STEP).numpy()
+    added = folded(np.zeros_like(VALUES), accumulator_scales=SCALES).numpy()
     rounded = np.rint(np.divide(shift, unit, where=unit > 0, out=np.zeros_like(shift))) * unit
     expected = np.where(unit > 0, rounded, shift)
     np.testing.assert_array_equal(added, np.broadcast_to(expected, added.shape))
@@ -90,7 +92,7 @@ def test_the_affine_form_is_the_inference_formula(options):
 
 def test_a_dead_channel_is_its_constant_exactly():
     folded, _ = pair({})
-    outputs = folded(VALUES, accumulator_step=STEP).numpy()
+    outputs = folded(VALUES, accumulator_scales=SCALES).numpy()
     dead = STATE["gamma"] == 0
     np.testing.assert_array_equal(outputs[..., dead], np.full((4, 3, 2, 1), 0.4, np.float32))
 
@@ -100,7 +102,7 @@ def test_an_almost_dead_channel_stays_finite(gamma):
     folded, plain = pair({})
     folded.gamma.assign(np.full(CHANNELS, gamma))
     plain.gamma.assign(np.full(CHANNELS, gamma))
-    outputs = folded(VALUES, accumulator_step=STEP).numpy()
+    outputs = folded(VALUES, accumulator_scales=SCALES).numpy()
     np.testing.assert_allclose(outputs, plain(VALUES), rtol=1e-5, atol=1e-6)
 
 
@@ -114,19 +116,35 @@ def test_a_frozen_layer_infers_in_training():
 def test_a_grid_stands_for_a_kernel_of_one_code():
     folded, _ = pair({})
     grid = np.array([0.05, 0.0, 255.0], np.float32)
-    step = np.full(CHANNELS, np.float32(0.05) * np.float32(1 / 127))
-    expected = folded(VALUES, accumulator_step=step)
+    scales = np.full((2, CHANNELS), [[0.05], [1 / 127]], np.float32)
+    expected = folded(VALUES, accumulator_scales=scales)
     np.testing.assert_array_equal(folded(VALUES, input_grid=grid), expected)
     run = tf.function(lambda values, grid: folded(values, input_grid=grid))
     np.testing.assert_array_equal(run(VALUES, grid), expected)
 
 
 def test_a_keras_file_restores_it_exactly(tmp_path):
-    inputs, step = keras.Input(VALUES.shape[1:]), keras.Input(batch_shape=(CHANNELS,))
-    layer = FoldedBatchNormalization(epsilon=0.01)
-    model = keras.Model([inputs, step], layer(inputs, accumulator_step=step))
+    inputs, scales = keras.Input(VALUES.shape[1:]), keras.Input(batch_shape=(2, CHANNELS))
+    layer = FoldedBatchNormalization(epsilon=0.01, return_accumulator_scales=True)
+    model = keras.Model([inputs, scales], layer(inputs, accumulator_scales=scales))
     for name, value in STATE.items():
         getattr(layer, name).assign(value)
     model.save(tmp_path / "model.keras")
     restored = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(restored([VALUES, STEP]), model([VALUES, STEP]))
+    for one, other in zip(restored([VALUES, SCALES]), model([VALUES, SCALES]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@each
+def test_the_scales_behind_it_have_its_factor(options):
+    folded = build(FoldedBatchNormalization, {**options, "return_accumulator_scales": True})
+    size = np.abs(batch_norm_affine(folded)[0])
+    _, scales = folded(VALUES, accumulator_scales=SCALES)
+    np.testing.assert_array_equal(scales, [SCALES[0], SCALES[1] * size])
+    _, scales = folded(VALUES, input_grid=np.array([0.05, 0.0, 255.0], np.float32))
+    single = np.float32(1 / 127)
+    np.testing.assert_array_equal(scales, [np.full(CHANNELS, np.float32(0.05)), single * size])
+    for unknown in (folded(VALUES), folded(VALUES, accumulator_scales=SCALES, training=True)):
+        np.testing.assert_array_equal(unknown[1], np.zeros((2, CHANNELS)))
+    symbolic = folded(keras.Input(VALUES.shape[1:]))
+    assert [each.shape for each in symbolic] == [(None, *VALUES.shape[1:]), (2, CHANNELS)]

@@ -16,11 +16,19 @@ def test_each_channel_is_multiplied_by_its_factor():
     np.testing.assert_array_equal(layer(x), x * GAMMA)
 
 
-def test_a_step_and_a_grid_change_nothing():
-    layer = ChannelScale()
+def test_the_scales_behind_it_have_its_factor():
+    layer = ChannelScale(return_accumulator_scales=True)
     x = np.ones((1, 3), np.float32)
-    grid = np.array([0.1, 0.0, 255.0], np.float32)
-    np.testing.assert_array_equal(layer(x, accumulator_step=GAMMA, input_grid=grid), x)
+    layer.build(x.shape)
+    layer.gamma.assign(GAMMA)
+    size, step = np.abs(GAMMA), np.float32(0.1)
+    outputs, scales = layer(x, accumulator_scales=np.array([[0.5] * 3, [2.0] * 3], np.float32))
+    np.testing.assert_array_equal(outputs, x * GAMMA)
+    np.testing.assert_array_equal(scales, [[0.5] * 3, 2.0 * size])
+    _, scales = layer(x, input_grid=np.array([step, 0.0, 255.0], np.float32))
+    np.testing.assert_array_equal(scales, [[step] * 3, np.float32(1 / 127) * size])
+    np.testing.assert_array_equal(layer(x)[1], np.zeros((2, 3)))
+    assert [each.shape for each in layer(keras.Input((3,)))] == [(None, 3), (2, 3)]
 
 
 def test_it_is_saved_and_loaded(tmp_path):

@@ -270,20 +270,23 @@ def test_evaluation_rounds_the_bias_to_the_accumulator_and_training_does_not(nam
 
 def test_a_grid_given_with_the_inputs_decides_the_unit_of_the_bias():
     wrapper = wrappers.QuantizeWrapper(
-        layers.Dense(4), quantizers.LSQ(4, narrow_range=True), return_accumulator_step=True
+        layers.Dense(4), quantizers.LSQ(4, narrow_range=True), return_accumulator_scales=True
     )
     grid = tf.constant([0.25, 0.0, 15.0])
     values = np.zeros((2, 3), np.float32)
     wrapper(values)
     wrapper.layer.bias.assign([0.1, -0.2, 0.3, 0.44])
     for training in (False, True):
-        outputs, unit = wrapper(values, input_grid=grid, training=training)
-        np.testing.assert_array_equal(unit, 0.25 * wrapper.kernel_step_size())
-        rounded = np.rint(wrapper.layer.bias.numpy() / unit.numpy()) * unit.numpy()
+        outputs, scales = wrapper(values, input_grid=grid, training=training)
+        steps = wrapper.kernel_step_size().numpy()
+        np.testing.assert_array_equal(scales, [np.full_like(steps, 0.25), steps])
+        unit = 0.25 * steps
+        rounded = np.rint(wrapper.layer.bias.numpy() / unit) * unit
         expected = wrapper.layer.bias.numpy() if training else rounded
         np.testing.assert_array_equal(outputs[0], expected)
-    outputs, _ = wrapper(values)
+    outputs, scales = wrapper(values)
     np.testing.assert_array_equal(outputs[0], wrapper.layer.bias)
+    np.testing.assert_array_equal(scales, np.zeros((2, 4)))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -316,11 +319,11 @@ def test_the_output_quantizer_comes_last():
 
 @each
 def test_the_symbolic_shape_is_the_real_one(name):
-    wrapper = wrap(name, return_accumulator_step=True)
-    outputs, unit = wrapper(draw(name))
-    symbolic, symbolic_unit = wrapper(keras.Input(TABLE[name][1]))
+    wrapper = wrap(name, return_accumulator_scales=True)
+    outputs, scales = wrapper(draw(name))
+    symbolic, symbolic_scales = wrapper(keras.Input(TABLE[name][1]))
     assert symbolic.shape[1:] == outputs.shape[1:] and symbolic.dtype == outputs.dtype
-    assert symbolic_unit.shape == unit.shape
+    assert symbolic_scales.shape == scales.shape
 
 
 def test_the_kernel_step_is_set_from_the_kernel_when_the_layer_is_built():

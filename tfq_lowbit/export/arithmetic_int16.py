@@ -16,8 +16,8 @@ BIAS_TYPE = "INT64"
 # kernels take sums below 2^47.
 SMALLEST_MULTIPLIER = 2.0**-28
 MAX_BIAS_STEPS = 2.0**17
-# The kernels shift by less than eight bits to the left.
-SATURATING_MULTIPLIER = 127.0
+# No multiplier that the kernels take passes over all codes.
+SATURATING_MULTIPLIER = float("inf")
 # Results are int32 before they saturate.
 MAX_STEPS = 2.0**31
 SHIFT_OF_ADD = 15

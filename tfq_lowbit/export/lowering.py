@@ -11,6 +11,7 @@ from tfq_lowbit.export.program import Constant, Grid, Tensor
 from tfq_lowbit.export.storage import INT8, INT16
 from tfq_lowbit.quantizers import MAX_BITS
 from tfq_lowbit.quantizers.grid import zero_point_of
+from tfq_lowbit.wrappers import QuantizeActivation
 
 
 def grid_of(quantizer) -> Grid:
@@ -38,6 +39,9 @@ class Lowering:
         self.program = emitter.program
         self.values = {}
         self.uses = graph.count_uses()
+        for node in graph.nodes:
+            if isinstance(node.layer, QuantizeActivation):  # the rest says how it was computed
+                self.uses.subtract(set(node.inputs) - set(node.data_inputs))
 
     def run(self, table, output_type):
         """Lower every call by the function that `table` has for its layer's class.

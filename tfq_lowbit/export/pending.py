@@ -197,6 +197,17 @@ class PendingInput(Pending):
         return replace(grid, scale=np.float32(grid.scale / self.factor), zero_point=zero_point)
 
 
+def check_multiplier(name, multiplier, emitter, grid):
+    """Raise a ValueError if an accumulator's unit is more output steps than the runtime takes."""
+    limit = emitter.target.beside(grid.type).MAX_MULTIPLIER
+    if not multiplier < limit:
+        raise ValueError(
+            f"Layer {name!r} has an output step {multiplier:g} times finer than its accumulator; "
+            f"the runtime takes up to {limit:g} for {grid.type.lower()}. Calibrate anew, or give "
+            "the layers behind it eight bits."
+        )
+
+
 def check_count(name, count, grid):
     """Raise a ValueError if the sum of so many codes may leave the runtime's int32."""
     most = INT32_RANGE // -grid.storage.low

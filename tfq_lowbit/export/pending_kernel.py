@@ -15,7 +15,7 @@ from tfq_lowbit.export.operators import (
     Reshape,
     TransposeConv,
 )
-from tfq_lowbit.export.pending import ClampedPending
+from tfq_lowbit.export.pending import ClampedPending, check_multiplier
 from tfq_lowbit.export.program import Constant, Grid
 from tfq_lowbit.export.windows import count_window_operators, gather_windows
 from tfq_lowbit.wrappers import bias_codes, round_bias
@@ -135,6 +135,8 @@ class PendingKernel(ClampedPending):
             return self._emit_convolution(emitter, grid)
         codes, scales, bias = self._floored(grid)
         scales = self._capped(scales, grid)
+        largest = float(self.source.grid.scale * scales.max() / grid.scale)
+        check_multiplier(self.name, largest, emitter, grid)
         reason = why_not_lowbit(self.spec, codes, self.source.grid)
         if emitter.custom_ops == "lowbit" and not reason:
             self._record(emitter, codes, scales, bias, "UINT8", False)

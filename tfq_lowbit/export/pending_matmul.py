@@ -3,7 +3,12 @@
 import numpy as np
 
 from tfq_lowbit.export.operators import BatchMatMul, Mask, Reshape
-from tfq_lowbit.export.pending import ClampedPending, PendingCodes, PendingMove
+from tfq_lowbit.export.pending import (
+    ClampedPending,
+    PendingCodes,
+    PendingMove,
+    check_multiplier,
+)
 from tfq_lowbit.export.program import Grid
 
 
@@ -26,17 +31,13 @@ class PendingMatMul(ClampedPending):
 
     def _emit(self, emitter, grid):
         left, right = self._left, self._centered(emitter)
-        if self._scale != 1:
-            unit = left.grid.rescaled(self._scale)
+        scale = self._capped(grid)
+        if scale != 1:
+            unit = left.grid.rescaled(scale)
             scaled = emitter.tensor(f"{self.name}/scaled", left.shape, unit)
             left = emitter.add(Reshape(self.name, left, scaled))
         largest = left.grid.scale * right.grid.scale / grid.scale
-        limit = emitter.target.beside(grid.type).MAX_MULTIPLIER
-        if not largest < limit:
-            raise ValueError(
-                f"The product {self.name!r} has an output step {largest:g} times finer than its "
-                f"accumulator; the runtime takes up to {limit:g}. Calibrate anew."
-            )
+        check_multiplier(self.name, largest, emitter, grid)
         reach = float(largest) * left.shape[-1] * left.grid.storage.low * right.grid.storage.low
         if reach >= grid.arithmetic.MAX_STEPS:
             raise ValueError(
@@ -51,6 +52,16 @@ class PendingMatMul(ClampedPending):
             lambda output: BatchMatMul(self.name, left, right, output, self._transpose_right),
             can_fuse=False,
         )
+
+    def _capped(self, grid):
+        """Return a factor whose multiplier the runtime takes, with the same codes.
+
+        Scores that are nearly alike have a step so fine that one product of codes passes over all
+        of them: what the runtime takes at most saturates just so.
+        """
+        unit = np.float64(self._left.grid.scale) * self._right.grid.scale / grid.scale
+        most = np.float64(grid.arithmetic.SATURATING_MULTIPLIER)
+        return np.float32(min(self._scale, most / unit))
 
     def _centered(self, emitter):
         """Return the right operand with its zero point at 0, on the same step."""

@@ -9,7 +9,7 @@ from tfq_lowbit.model.rules import is_no_op
 from tfq_lowbit.wrappers import BinaryWrapper, QuantizeActivation, QuantizeWrapper, SnapToGrid
 
 # Call arguments that only matter once the grids are set.
-GRID_ARGUMENTS = ("input_grid", "accumulator_step")
+GRID_ARGUMENTS = ("input_grid", "accumulator_scales", "origin")
 
 
 def calibrate(model, data):
@@ -63,7 +63,8 @@ def calibrate_graph(graph: Graph, batches):
             outputs = layer.apply(args[0])
             if layer.output_quantizer is not None:
                 observe(layer, layer.output_quantizer, outputs)
-            return (outputs, np.zeros(1, np.float32)) if layer.return_accumulator_step else outputs
+            scales = np.zeros(2, np.float32)
+            return (outputs, scales) if layer.return_accumulator_scales else outputs
         if isinstance(layer, BinaryWrapper) and layer.input_quantizer.needs_data:
             observe(layer, layer.input_quantizer, args[0])
             return _run_with_own_levels(layer, args[0])

@@ -7,6 +7,7 @@ from tfq_lowbit.model.batches import as_batches
 from tfq_lowbit.model.calibrate import calibrate_graph
 from tfq_lowbit.model.copying import copied, copy_weights, named_config, quantizer_of_weights
 from tfq_lowbit.model.graph import Edge, read_graph
+from tfq_lowbit.model.origins import Origins
 from tfq_lowbit.model.placement import Placement
 from tfq_lowbit.model.recipe import Recipe
 from tfq_lowbit.model.rules import Role
@@ -87,7 +88,8 @@ class _Builder:
         self.graph = placement.graph
         self.tensors = {}  # edge -> Keras tensor
         self.grids = {}  # edge -> Keras tensor of shape (3,)
-        self.accumulator_steps = {}  # edge -> Keras tensor of shape (channels,)
+        self.scales = {}  # edge -> Keras tensor of shape (2, channels), of its accumulator
+        self.origins = Origins(placement)
         self.shared_quantizers = {}  # group of edges -> its layer
         self.copies = {}  # id of a float layer -> its copy
 
@@ -122,7 +124,7 @@ class _Builder:
             )
             if edge.group:
                 self.shared_quantizers[edge.group] = layer
-        outputs = layer(self.tensors[edge], **self._summed(edge))
+        outputs = layer(self.tensors[edge], origin=self.origins.describe(edge, self))
         if layer.return_grid:
             self.tensors[edge], self.grids[edge] = outputs
         else:
@@ -156,20 +158,18 @@ class _Builder:
             return self._binary_kernel(node)
         edge, settings = node.data_inputs[0], self.placement.settings[node]
         calls = [call for call in self.graph.nodes if call.layer is node.layer]
-        folds_next = any(self._is_folded(call.output) for call in calls)
+        needs_scales = any(self._needs_scales(call.output) for call in calls)
 
         def wrap(layer):
             return QuantizeWrapper(
                 _without_function(layer, node.name),
                 quantizer_of_weights(layer, settings),
-                return_accumulator_step=folds_next,
+                return_accumulator_scales=needs_scales,
             )
 
         wrapper = self._copy(node.layer, wrap)
         outputs = wrapper(self.tensors[edge], input_grid=self.grids[edge])
-        if wrapper.return_accumulator_step:
-            outputs, self.accumulator_steps[node.output] = outputs
-        self.tensors[node.output] = outputs
+        self._keep_scales(node, wrapper, outputs)
 
     def _binary_kernel(self, node):
         settings = self.placement.settings[node]
@@ -198,27 +198,35 @@ class _Builder:
         )
         self.tensors[node.output] = layer(self.tensors[node.data_inputs[0]])
 
-    def _is_folded(self, edge):
-        """Whether a batch normalization rounds its shift to the unit of the accumulator.
+    def _needs_scales(self, edge):
+        """Whether a quantizer or a batch normalization rounds to the unit of the accumulator.
 
-        Where only the sign of the sum is taken it does not: on a grid through 0 many sums would be
+        Where only the sign of the sum is taken none does: on a grid through 0 many sums would be
         0, and Keras, whose convolutions are off by a rounding error, would give them either sign.
         """
         placement = self.placement
         roles = [placement.roles[consumer] for consumer in placement.consumers(edge)]
         has_grid = edge not in placement.quantized and edge not in placement.only_signs
-        return has_grid and Role.BATCH_NORM in roles
+        return edge in self.origins.scaled or (has_grid and Role.BATCH_NORM in roles)
 
     def _batch_norm(self, node):
         edge = node.data_inputs[0]
-        layer = self._copy(node.layer, lambda layer: _folding_layer(layer, node))
+        calls = [call for call in self.graph.nodes if call.layer is node.layer]
+        needs_scales = any(call.output in self.origins.scaled for call in calls)
+        layer = self._copy(node.layer, lambda layer: _folding_layer(layer, node, needs_scales))
         if not self.placement.folds(node):
             context = {"input_grid": self.grids[edge]}
-        elif edge in self.accumulator_steps:
-            context = {"accumulator_step": self.accumulator_steps[edge]}
+        elif edge in self.scales:
+            context = {"accumulator_scales": self.scales[edge]}
         else:  # behind a binary layer, or before a sign: nothing is rounded
             context = {}
-        self.tensors[node.output] = layer(self.tensors[edge], **context)
+        self._keep_scales(node, layer, layer(self.tensors[edge], **context))
+
+    def _keep_scales(self, node, layer, outputs):
+        """Take what a layer returned: its output, and the scales of its accumulator if it does."""
+        if layer.return_accumulator_scales:
+            outputs, self.scales[node.output] = outputs
+        self.tensors[node.output] = outputs
 
     def _average_pool(self, node):
         edge = node.data_inputs[0]
@@ -274,11 +282,12 @@ def _rounding_layer(layer, node):
     return QuantizedResizing(height, width, name=node.name, dtype=layer.dtype_policy)
 
 
-def _folding_layer(layer, node):
+def _folding_layer(layer, node, return_accumulator_scales):
     """Return the layer that computes what folds into a kernel."""
-    if isinstance(layer, ChannelScale):
-        return copied(layer, node.name)
-    return FoldedBatchNormalization.from_config(named_config(layer, node.name))
+    folding = ChannelScale if isinstance(layer, ChannelScale) else FoldedBatchNormalization
+    config = named_config(layer, node.name)
+    config["return_accumulator_scales"] = return_accumulator_scales
+    return folding.from_config(config)
 
 
 def _without_function(layer, name):

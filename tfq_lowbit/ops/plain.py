@@ -7,6 +7,8 @@ This is the definition that the compiled kernels are compared with: the formulas
 
 import tensorflow as tf
 
+from tfq_lowbit.same_bits import rounded
+
 from .valid_convolution import convolve_valid
 
 # Sums up to this size are exact in float32, in whatever order; larger ones need float64.
@@ -180,14 +182,14 @@ def transform(
     y = _exactly(tf.cast(accumulator, tf.float32))
     y = y if lower is None else tf.maximum(y, lower)
     y = y if upper is None else tf.minimum(y, upper)
-    y = _rounded(y * multiplier)
+    y = rounded(y * multiplier)
     y = y if bias is None else y + bias
     if sum_multiplier is None:
         return y
     sums = tf.cast(window_sum, tf.float32)
     if sums.shape[-1] != 1:
         sums = tf.repeat(sums, y.shape[-1] // sums.shape[-1], axis=-1)
-    return _rounded(y) + _rounded(sums * sum_multiplier)
+    return rounded(y) + rounded(sums * sum_multiplier)
 
 
 def to_int8(y, zero_point, low, high):
@@ -316,8 +318,8 @@ def prelu(x, knee, above_multiplier, above_bias, below_multiplier, below_bias, l
         array([-2.,  8.], dtype=float32)
     """
     x = tf.cast(x, tf.float32)
-    above = _rounded(x * above_multiplier) + above_bias
-    below = _rounded(x * below_multiplier) + below_bias
+    above = rounded(x * above_multiplier) + above_bias
+    below = rounded(x * below_multiplier) + below_bias
     y = tf.where(x > tf.cast(knee, tf.float32), above, below)
     return to_int8(y, 0, low, high)
 
@@ -351,15 +353,6 @@ def _exactly(integers):
     convolution, whose sums were then no longer exact. Gradient: 1.
     """
     return tf.cast(tf.cast(integers, tf.int32), integers.dtype), lambda upstream: upstream
-
-
-def _rounded(y):
-    """Return a result unchanged, but keep it from being merged with the operation that follows.
-
-    The graph optimizer would otherwise reorder sums, and XLA contract a product and a sum to a
-    fused multiply-add.
-    """
-    return tf.minimum(y, tf.float32.max)
 
 
 def _from_bits(bits):

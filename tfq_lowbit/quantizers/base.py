@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfq_lowbit.calibration import get_rule
 from tfq_lowbit.calibration.rules import SMALLEST_STEP
+from tfq_lowbit.same_bits import reciprocal
 
 MIN_BITS, MAX_BITS = 2, 8
 # The one width beyond: activations that ride in int16 tensors.
@@ -261,7 +262,7 @@ def positive(step_size):
 
 def encode_on_grid(values, step_size, q_min, q_max):
     """Return `Encoded` for `clip(round(values / step_size), q_min, q_max)`."""
-    codes = tf.round(tf.clip_by_value(values * (1.0 / step_size), q_min, q_max))
+    codes = tf.round(tf.clip_by_value(values * reciprocal(step_size), q_min, q_max))
     return Encoded(codes, step_size)
 
 

@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from tfq_lowbit.quantizers.base import Encoded, Quantizer, encode_on_grid, positive
-from tfq_lowbit.ste import clipped_round_ste, range_step, round_ste
+from tfq_lowbit.same_bits import range_step
+from tfq_lowbit.ste import clipped_round_ste, round_ste
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from tfq_lowbit.quantizers.base import Quantizer, encode_on_grid
 from tfq_lowbit.quantizers.relative import RelativeVariable
-from tfq_lowbit.ste import clip_value_ste, range_step
+from tfq_lowbit.same_bits import range_step
+from tfq_lowbit.ste import clip_value_ste
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")

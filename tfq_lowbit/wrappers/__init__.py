@@ -1,12 +1,8 @@
 """Layers that train with quantized weights and activations."""
 
-from tfq_lowbit.wrappers.accumulator import bias_codes, round_bias
+from tfq_lowbit.wrappers.accumulator import STANDALONE_CODE, bias_codes, round_bias
 from tfq_lowbit.wrappers.average_pooling import QuantizedAveragePooling2D
-from tfq_lowbit.wrappers.batch_normalization import (
-    STANDALONE_CODE,
-    FoldedBatchNormalization,
-    batch_norm_affine,
-)
+from tfq_lowbit.wrappers.batch_normalization import FoldedBatchNormalization, batch_norm_affine
 from tfq_lowbit.wrappers.binary_wrapper import BinaryWrapper, can_be_binary, use_packed_kernels
 from tfq_lowbit.wrappers.channel_scale import ChannelScale
 from tfq_lowbit.wrappers.conversion import WIDENING, Narrow, Widen

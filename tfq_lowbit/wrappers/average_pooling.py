@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfq_lowbit.quantizers.grid import zero_point_of
+from tfq_lowbit.same_bits import reciprocal
 from tfq_lowbit.ste import replace_ste
 
 
@@ -39,7 +40,7 @@ class QuantizedAveragePooling2D(keras.layers.AveragePooling2D):
             return average
         step_size, zero_point = input_grid[0], zero_point_of(input_grid[2])
         # Codes first: they average exactly whatever the type of the inputs.
-        codes = tf.round(tf.cast(inputs, tf.float32) * (1.0 / step_size)) + zero_point
+        codes = tf.round(tf.cast(inputs, tf.float32) * reciprocal(step_size)) + zero_point
         count = self._count_cells(inputs)
         total = tf.cast(tf.round(super().call(codes) * count), tf.int32)
         count = tf.cast(count, tf.int32)

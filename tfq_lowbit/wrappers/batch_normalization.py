@@ -4,11 +4,13 @@ import keras
 import tensorflow as tf
 
 from tfq_lowbit.quantizers.grid import step_size_of
-from tfq_lowbit.ste import range_step
-from tfq_lowbit.wrappers.accumulator import round_bias
-
-# The kernel code of a batch normalization that stands alone. The largest, for the finest bias.
-STANDALONE_CODE = 127
+from tfq_lowbit.wrappers.accumulator import (
+    fold_scale,
+    round_bias,
+    standalone_scales,
+    unit_of,
+    unknown_scales,
+)
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")
@@ -17,15 +19,20 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
 
     Trains as `keras.layers.BatchNormalization` does. In evaluation,
     `y = m * x + round(t / u) * u` with `m = gamma / sqrt(variance + epsilon)`,
-    `t = beta - mean * m` and `u = abs(m) * accumulator_step`: at export `m` goes into the scale of
-    the layer before and `t` into its int32 bias, whose unit is `u`.
+    `t = beta - mean * m` and `u = abs(m)` times the unit of the accumulator: at export `m` goes
+    into the scale of the layer before and `t` into its int32 bias, whose unit is `u`.
 
     Behind any other layer it becomes a depthwise convolution of its own, whose kernel is the
-    single code 127 or -127: then `accumulator_step = step_in / 127`.
+    single code 127 or -127: then the unit is `step_in / 127`.
+
+    Args:
+        return_accumulator_scales: also return those of the output, for the quantizer that follows.
+        **kwargs: as `keras.layers.BatchNormalization`.
 
     Call arguments:
         inputs: output of the layer before.
-        accumulator_step: float32 of shape (channels,), the unit of its accumulator.
+        accumulator_scales: float32 of shape (2, channels), whose product is the unit of its
+            accumulator.
         input_grid: the grid `[step_size, q_min, q_max]` of `inputs`, where no kernel is before
             it. With neither, evaluation does not round.
         training: whether the call trains.
@@ -33,30 +40,53 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
 
     Example:
         >>> layer = FoldedBatchNormalization()
-        >>> layer(keras.ops.ones((1, 2)), accumulator_step=keras.ops.ones((2,))).shape
+        >>> layer(keras.ops.ones((1, 2)), accumulator_scales=keras.ops.ones((2, 2))).shape
         TensorShape([1, 2])
     """
 
-    def __init__(self, **kwargs):
-        # Keras would cast step and grid to the type of the activations.
+    def __init__(self, return_accumulator_scales=False, **kwargs):
+        # Keras would cast scales and grid to the type of the activations.
         super().__init__(**{"autocast": False, **kwargs})
+        self.return_accumulator_scales = return_accumulator_scales
 
-    def call(self, inputs, accumulator_step=None, input_grid=None, training=None, mask=None):
-        """Return the normalized tensor."""
+    def call(self, inputs, accumulator_scales=None, input_grid=None, training=None, mask=None):
+        """Return the normalized tensor, and the scales of its accumulator if asked for."""
+        scales, channels = accumulator_scales, inputs.shape[-1:]
         if input_grid is not None:
-            accumulator_step = range_step(step_size_of(input_grid), STANDALONE_CODE)
-        if training or accumulator_step is None:
+            scales = standalone_scales(step_size_of(input_grid), channels)
+        if training or scales is None:
             inputs = tf.cast(inputs, self.compute_dtype)
-            return super().call(inputs, training=training, mask=mask)
+            outputs = super().call(inputs, training=training, mask=mask)
+            return self._with_scales(outputs, unknown_scales(channels))
         if self.axis not in (-1, len(inputs.shape) - 1):
             raise ValueError(
                 f"Layer {self.name!r} folds into the channels: `axis` must be the last one, -1. "
                 f"Received: axis={self.axis!r}"
             )
         multiplier, shift = batch_norm_affine(self)
-        shift = round_bias(shift, tf.abs(multiplier) * accumulator_step)
+        shift = round_bias(shift, tf.abs(multiplier) * unit_of(scales))
         outputs = tf.cast(inputs, tf.float32) * multiplier + shift
-        return tf.cast(outputs, self.compute_dtype)
+        return self._with_scales(
+            tf.cast(outputs, self.compute_dtype), fold_scale(scales, multiplier)
+        )
+
+    def compute_output_spec(
+        self, inputs, accumulator_scales=None, input_grid=None, training=None, mask=None
+    ):
+        """Return shape and type of the outputs."""
+        outputs = keras.KerasTensor(inputs.shape, self.compute_dtype)
+        scales = keras.KerasTensor((2, *inputs.shape[-1:]), "float32")
+        return self._with_scales(outputs, scales)
+
+    def _with_scales(self, outputs, scales):
+        return (outputs, scales) if self.return_accumulator_scales else outputs
+
+    def get_config(self):
+        """Return the arguments."""
+        return {
+            **super().get_config(),
+            "return_accumulator_scales": self.return_accumulator_scales,
+        }
 
 
 def batch_norm_affine(layer):

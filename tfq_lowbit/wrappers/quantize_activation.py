@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfq_lowbit.quantizers.grid import pack_grid, step_size_of
 from tfq_lowbit.ste import replace_ste
-from tfq_lowbit.wrappers.kernel_sum import sum_on_grid
+from tfq_lowbit.wrappers.kernel_rounding import round_as_kernel
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")
@@ -21,10 +21,8 @@ class QuantizeActivation(keras.layers.Layer):
 
     Call arguments:
         inputs: the tensor.
-        operands: the two tensors whose sum, or rectified sum, it is: in evaluation it is rounded as
-            the integer kernel rounds a sum (see `sum_on_grid`). None for any other tensor.
-        operand_grids: their grids `[step_size, q_min, q_max]`.
-        operand_sign: -1 for a difference.
+        origin: how `inputs` was computed (see `kernel_rounding`): in evaluation it is rounded as
+            the integer kernel rounds it. None where that is not known.
         training: whether the call trains.
 
     Raises:
@@ -55,23 +53,19 @@ class QuantizeActivation(keras.layers.Layer):
         if not self.quantizer.built:
             self.quantizer.build(input_shape)
 
-    def call(self, inputs, operands=None, operand_grids=None, operand_sign=1, training=None):
+    def call(self, inputs, origin=None, training=None):
         """Return the quantized tensor, and its grid if asked for."""
-        if operands is not None and not training:
+        if origin is not None and not training:
             step_size = step_size_of(self.grid(inputs))
-            total = sum_on_grid(operands, operand_grids, step_size, operand_sign)
-            # A ReLU may lie between.
-            total = tf.where(inputs == 0, tf.zeros_like(inputs), tf.cast(total, inputs.dtype))
-            inputs = replace_ste(inputs, total)
+            rounded = round_as_kernel(tf.cast(inputs, tf.float32), origin, step_size)
+            inputs = replace_ste(inputs, tf.cast(rounded, inputs.dtype))
         if training and self.only_in_evaluation:
             outputs = inputs
         else:
             outputs = self.quantizer(inputs, training=training)
         return (outputs, self.grid(inputs)) if self.return_grid else outputs
 
-    def compute_output_spec(
-        self, inputs, operands=None, operand_grids=None, operand_sign=1, training=None
-    ):
+    def compute_output_spec(self, inputs, origin=None, training=None):
         """Return shape and type of the outputs."""
         outputs = keras.KerasTensor(inputs.shape, inputs.dtype)
         return (outputs, keras.KerasTensor((3,), "float32")) if self.return_grid else outputs

@@ -8,9 +8,11 @@ import tensorflow as tf
 from tfq_lowbit.quantizers.base import MAX_BITS
 from tfq_lowbit.quantizers.blockwise import BlockwiseLSQ
 from tfq_lowbit.quantizers.grid import step_size_of
-from tfq_lowbit.ste import round_ste
-from tfq_lowbit.wrappers.accumulator import round_bias
+from tfq_lowbit.same_bits import reciprocal
+from tfq_lowbit.ste import replace_ste, round_ste
+from tfq_lowbit.wrappers.accumulator import pack_scales, round_bias, unit_of, unknown_scales
 from tfq_lowbit.wrappers.families import channel_shape, output_shape, require_family
+from tfq_lowbit.wrappers.kernel_rounding import scaled_on_grid
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")
@@ -27,8 +29,8 @@ class QuantizeWrapper(keras.layers.Wrapper):
         kernel_quantizer: quantizer of the kernel, required.
         input_quantizer: quantizer of the input, None where the producer quantizes it.
         output_quantizer: quantizer of the output, None where a later layer does.
-        return_accumulator_step: also return `step_in * step_kernel`, float32 of shape
-            (channels,), for the batch normalization that follows.
+        return_accumulator_scales: also return `[step_in, step_kernel]`, float32 of shape
+            (2, *channels), for the batch normalization or the quantizer that follows.
 
     Call arguments:
         inputs: tensor of the wrapped layer's input shape.
@@ -53,7 +55,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
         kernel_quantizer,
         input_quantizer=None,
         output_quantizer=None,
-        return_accumulator_step=False,
+        return_accumulator_scales=False,
         **kwargs,
     ):
         self._family = require_family(layer)
@@ -65,7 +67,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
                 f"{type(kernel_quantizer).__name__}: the offset of its levels needs binary inputs. "
                 "Use tfq.BinaryWrapper, or another kernel quantizer."
             )
-        has_grid = input_quantizer or output_quantizer or return_accumulator_step
+        has_grid = input_quantizer or output_quantizer or return_accumulator_scales
         if has_grid and isinstance(kernel_quantizer, BlockwiseLSQ):
             raise ValueError(
                 f"Layer {layer.name!r} cannot have a kernel quantizer with blocks beside quantized "
@@ -81,7 +83,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
         self.kernel_quantizer = kernel_quantizer
         self.input_quantizer = input_quantizer
         self.output_quantizer = output_quantizer
-        self.return_accumulator_step = return_accumulator_step
+        self.return_accumulator_scales = return_accumulator_scales
 
     @property
     def latent_weights(self):
@@ -109,23 +111,29 @@ class QuantizeWrapper(keras.layers.Wrapper):
         if self.input_quantizer is not None:
             step_in = self.input_quantizer.encode(inputs).step_size
             inputs = self.input_quantizer(inputs, training=training)
-        unit = None
-        if step_in is not None and (self.return_accumulator_step or not training):
-            unit = step_in * self.kernel_step_size()
-        if unit is None or training or self.layer.compute_dtype != "float32":
-            outputs = self.apply(inputs, None if training else unit, training)
+        channels = channel_shape(self.layer)
+        scales = unknown_scales(channels)
+        if step_in is not None and (self.return_accumulator_scales or not training):
+            scales = pack_scales(step_in, tf.reshape(self.kernel_step_size(), channels))
+        unit = None if step_in is None or training else unit_of(scales)
+        if unit is None or self.layer.compute_dtype != "float32":
+            outputs = self.apply(inputs, unit, training)
         else:
             outputs = self._apply_codes(inputs, step_in, unit)
         if self.output_quantizer is not None:
+            if unit is not None:
+                step_size = self.output_quantizer.encode(outputs).step_size
+                rounded = scaled_on_grid(outputs, scales[0], scales[1], step_size)
+                outputs = replace_ste(outputs, tf.cast(rounded, outputs.dtype))
             outputs = self.output_quantizer(outputs, training=training)
-        return (outputs, unit) if self.return_accumulator_step else outputs
+        return (outputs, scales) if self.return_accumulator_scales else outputs
 
-    def apply(self, inputs, accumulator_step=None, training=None):
+    def apply(self, inputs, unit=None, training=None):
         """Run the layer with its quantized kernel, leaving input and output as they are.
 
         Args:
             inputs: tensor of the wrapped layer's input shape.
-            accumulator_step: round the bias to multiples of this, float32 of shape (channels,).
+            unit: round the bias to multiples of this, float32 of the shape of the channels.
             training: whether the call trains.
 
         Returns:
@@ -136,10 +144,8 @@ class QuantizeWrapper(keras.layers.Wrapper):
         outputs = self._family.apply(self.layer, tf.cast(inputs, dtype), tf.cast(kernel, dtype))
         if self.layer.bias is not None:
             bias = tf.convert_to_tensor(self.layer.bias)
-            if accumulator_step is not None:
-                shape = channel_shape(self.layer)
-                step = tf.reshape(accumulator_step, shape)
-                bias = round_bias(tf.broadcast_to(bias, shape), step)
+            if unit is not None:
+                bias = round_bias(tf.broadcast_to(bias, unit.shape), unit)
             outputs = outputs + tf.cast(bias, dtype)
         return outputs if self.layer.activation is None else self.layer.activation(outputs)
 
@@ -153,11 +159,10 @@ class QuantizeWrapper(keras.layers.Wrapper):
         step_in, step_kernel, unit = map(
             tf.stop_gradient, (step_in, self.kernel_quantizer.encode(kernel).step_size, unit)
         )
-        codes = round_ste(inputs * (1.0 / step_in))
+        codes = round_ste(inputs * reciprocal(step_in))
         # A ternary channel of zeros has a step of 0.
         quantized = self.kernel_quantizer(kernel)
         kernel_codes = round_ste(tf.math.divide_no_nan(quantized, step_kernel))
-        unit = tf.reshape(unit, channel_shape(self.layer))
         outputs = self._family.apply(self.layer, codes, kernel_codes) * unit
         if self.layer.bias is not None:
             bias = tf.broadcast_to(tf.convert_to_tensor(self.layer.bias), unit.shape)
@@ -168,8 +173,8 @@ class QuantizeWrapper(keras.layers.Wrapper):
         """Return shape and type of the outputs."""
         shape = output_shape(self.layer, inputs.shape)
         outputs = keras.KerasTensor(shape, self.layer.compute_dtype)
-        if self.return_accumulator_step:
-            return outputs, keras.KerasTensor((self._count_channels(),), "float32")
+        if self.return_accumulator_scales:
+            return outputs, keras.KerasTensor((2, *channel_shape(self.layer)), "float32")
         return outputs
 
     def kernel_step_size(self):
@@ -177,11 +182,8 @@ class QuantizeWrapper(keras.layers.Wrapper):
         kernel = tf.convert_to_tensor(self.layer.kernel)
         step = self.kernel_quantizer.encode(kernel).step_size
         if not step.shape.rank:
-            return tf.fill((self._count_channels(),), step)
+            return tf.fill((math.prod(channel_shape(self.layer)),), step)
         return tf.reshape(step, (-1,))
-
-    def _count_channels(self):
-        return math.prod(channel_shape(self.layer))
 
     def get_config(self):
         """Return the arguments, the quantizers serialized."""
@@ -191,7 +193,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
             "kernel_quantizer": serialize(self.kernel_quantizer),
             "input_quantizer": serialize(self.input_quantizer),
             "output_quantizer": serialize(self.output_quantizer),
-            "return_accumulator_step": self.return_accumulator_step,
+            "return_accumulator_scales": self.return_accumulator_scales,
         }
 
     @classmethod

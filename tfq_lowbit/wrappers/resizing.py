@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfq_lowbit.quantizers.grid import zero_point_of
+from tfq_lowbit.same_bits import reciprocal
 from tfq_lowbit.ste import replace_ste
 
 WEIGHT_BITS = 11  # of the fraction between two neighbors
@@ -46,7 +47,7 @@ class QuantizedResizing(keras.layers.Layer):
         if input_grid is None:
             return plain
         step_size, zero_point = input_grid[0], zero_point_of(input_grid[2])
-        codes = tf.round(tf.cast(inputs, tf.float32) * (1.0 / step_size)) + zero_point
+        codes = tf.round(tf.cast(inputs, tf.float32) * reciprocal(step_size)) + zero_point
         codes = resize_codes(codes, (self.height, self.width))
         values = step_size * (tf.cast(codes, tf.float32) - zero_point)
         return replace_ste(plain, tf.stop_gradient(tf.cast(values, plain.dtype)))

@@ -1,0 +1,156 @@
+"""What is pending before a quantizer, rounded as the integer kernel rounds it.
+
+Keras computes a convolution in reals, multiplying by the scales of input, kernel, batch
+normalization and output one after the other. The kernel multiplies its integer sum by their
+product. Last bits then decide where a value lies in the middle between two codes. With the integers
+that the kernel rounds known, a quantizer in evaluation computes what the kernel computes.
+
+An *origin* says how a tensor was computed: a dict from an operation to the tensors that it needs,
+which a Keras model can hold as a call argument. Grids are `[step_size, q_min, q_max]`.
+
+- `{"accumulate": s}`: sums of products of codes and a bias, in units of `s[0] * s[1]`, or such sums
+  rectified or pooled: a convolution or dense layer, normalized or not.
+- `{"multiply": {"1.0": [g_1, g_2]}}`: products of two tensors of codes on these grids, or sums of
+  such products, and a factor.
+- `{"add": [[x_1, g_1], [x_2, g_2]]}`, or `"subtract"`: two tensors and their grids.
+- `{"keep": g}`: codes on a grid of their own.
+- `{"concatenate": {"3": [[x_1, o_1], ...]}}`: the axis, tensors and the origin of each.
+"""
+
+import tensorflow as tf
+
+from tfq_lowbit.quantizers.grid import step_size_of
+from tfq_lowbit.same_bits import reciprocal, rounded
+from tfq_lowbit.wrappers.accumulator import SMALLEST_UNIT
+
+# The larger of the two multipliers of a sum has 21 bits.
+MULTIPLIER_BITS = 20
+# How far from an integer a value may lie, in its unit, that is a sum of integers but for rounding
+# errors. The bound of a ReLU6 may lie anywhere, and stays.
+NEARLY = 0.125
+
+
+def round_as_kernel(values, origin, step_size):
+    """Return values as multiples of a step, each the one that the integer kernel computes.
+
+    Args:
+        values: float32 tensor.
+        origin: how it was computed, see above.
+        step_size: float32 scalar, of the result.
+
+    Returns:
+        A float32 tensor, not clipped.
+    """
+    ((operation, tensors),) = origin.items()
+    return _OPERATIONS[operation](values, tensors, step_size)
+
+
+def sum_on_grid(left, right, step_size, sign=1):
+    """Return `x_1 + x_2`, or `x_1 - x_2`, as multiples of a step.
+
+    XNNPACK's ADD multiplies the codes by integers and shifts once, ties up:
+    `y = step * ((c_1 * m_1 + sign * c_2 * m_2 + 2^(k-1)) >> k)` with
+    `m_j = rint(s_j / step * 2^k)` and `k = 20 - floor(log2(max(s_1, s_2) / step))`. A multiplier is
+    off by up to 2^-21 of itself, so that about one code in 100,000 is another than that of the sum
+    of the reals.
+
+    Args:
+        left: a tensor and its grid.
+        right: likewise; their shapes broadcast.
+        step_size: float32 scalar, of the result.
+        sign: of the second operand, 1 or -1.
+
+    Returns:
+        A float32 tensor, not clipped.
+    """
+    operands, grids = zip(left, right, strict=True)
+    signs = (1, sign)
+    steps = [step_size_of(grid) for grid in grids]
+    ratios = [step / step_size for step in steps]
+    # The exponent of a float32 stands above its 23 bits of fraction, that of a float64 above 52.
+    exponent = tf.bitwise.right_shift(tf.bitcast(tf.maximum(*ratios), tf.int32), 23) - 127
+    shift = MULTIPLIER_BITS - exponent
+    total = tf.constant(0.5, tf.float64)
+    for operand, step, ratio, factor in zip(operands, steps, ratios, signs, strict=True):
+        codes = tf.round(tf.cast(operand, tf.float32) * reciprocal(step))
+        multiplier = tf.round(tf.cast(ratio, tf.float64) * _power_of_two(shift))
+        # A power of two divides exactly, and the sums stay below 2^53.
+        total += factor * tf.cast(codes, tf.float64) * (multiplier * _power_of_two(-shift))
+    return tf.cast(tf.floor(total), tf.float32) * step_size
+
+
+def scaled_on_grid(values, left, right, step_size):
+    """Return integers in units of `left * right` as multiples of a step.
+
+    XNNPACK rounds a product in float32 once, half to even: `y = step * rint(n * M)` with
+    `M = (left * right) / step` and the integer `n = values / (left * right)`. A value that is no
+    multiple of the unit stays as it is.
+
+    Args:
+        values: float32 tensor.
+        left: float32, broadcastable to `values`: the scale of an input, say.
+        right: likewise, that of a kernel.
+        step_size: float32 scalar, of the result.
+
+    Returns:
+        A float32 tensor, not clipped.
+    """
+    unit = left * right
+    is_known = unit > SMALLEST_UNIT
+    integers = tf.math.divide_no_nan(values, tf.where(is_known, unit, 0.0))
+    nearest = tf.round(integers)
+    is_integer = is_known & (tf.abs(integers - nearest) <= NEARLY)
+    return tf.where(is_integer, tf.round(nearest * rounded(unit / step_size)) * step_size, values)
+
+
+def _accumulate(values, scales, step_size):
+    return scaled_on_grid(values, scales[0], scales[1], step_size)
+
+
+def _multiply(values, grids_by_factor, step_size):
+    ((factor, grids),) = grids_by_factor.items()
+    left, right = map(step_size_of, grids)
+    return scaled_on_grid(values, left * float(factor), right, step_size)
+
+
+def _keep(values, grid, step_size):
+    return scaled_on_grid(values, step_size_of(grid), 1.0, step_size)
+
+
+def _add(values, operands, step_size):
+    left, right = operands
+    return _rectified(values, sum_on_grid(left, right, step_size))
+
+
+def _subtract(values, operands, step_size):
+    left, right = operands
+    return _rectified(values, sum_on_grid(left, right, step_size, -1))
+
+
+def _concatenate(values, parts_by_axis, step_size):
+    ((axis, parts),) = parts_by_axis.items()
+    rounded = [
+        round_as_kernel(tf.cast(part, tf.float32), origin, step_size) for part, origin in parts
+    ]
+    return _rectified(values, tf.concat(rounded, int(axis)))
+
+
+def _rectified(values, rounded):
+    """Return 0 where a ReLU behind what was rounded, or a sum of nothing, left 0."""
+    return tf.where(values == 0, tf.zeros_like(values), rounded)
+
+
+def _power_of_two(exponent):
+    """Return `2^exponent` as float64, exactly."""
+    biased = tf.cast(exponent, tf.int64) + 1023
+    return tf.bitcast(tf.bitwise.left_shift(biased, tf.constant(52, tf.int64)), tf.float64)
+
+
+_OPERATIONS = {
+    "accumulate": _accumulate,
+    "multiply": _multiply,
+    "keep": _keep,
+    "add": _add,
+    "subtract": _subtract,
+    "concatenate": _concatenate,
+}
