@@ -10,7 +10,7 @@ from tfq_lowbit.export import KERAS_LITERT, Agreement
 from tfq_lowbit.export.arithmetic_int8 import requantize
 from tfq_lowbit.export.operators import Add, Subtract
 from tfq_lowbit.export.program import Grid, Tensor
-from tfq_lowbit.wrappers import ChannelScale, MatMul
+from tfq_lowbit.wrappers import AxisMean, ChannelScale, MatMul
 from tfq_lowbit.wrappers.kernel_rounding import round_as_kernel, scaled_on_grid, sum_on_grid
 
 layers = keras.layers
@@ -57,7 +57,7 @@ def test_what_is_no_integer_stays():
     np.testing.assert_array_equal(scaled_on_grid(values, 1.0, 0.7, 0.01)[:1], values[:1])
     np.testing.assert_array_equal(scaled_on_grid(values, 1.0, 0.0, 0.01), values)
     np.testing.assert_array_equal(
-        round_as_kernel(values, {"accumulate": tf.zeros((2, 3))}, 0.01), values
+        round_as_kernel(values, {"accumulate": tf.zeros((2, 3))}, [0.01, -128, 127]), values
     )
 
 
@@ -110,6 +110,7 @@ NETWORKS = {
     "rectified sum": lambda: vectors(layers.Add, layers.ReLU()),
     "difference": lambda: vectors(layers.Subtract),
     "sum and linear": lambda: vectors(layers.Add, layers.Activation("linear")),
+    "mean of two": lambda: vectors(layers.Average),
     "product": lambda: vectors(layers.Multiply, layers.ReLU()),
     "convolution": lambda: image(conv()),
     "normalized": lambda: image(conv(use_bias=False), normalization(), layers.ReLU()),
@@ -126,6 +127,11 @@ NETWORKS = {
     "scaled": lambda: image(conv(), ChannelScale("uniform")),
     "scaled alone": lambda: image(layers.AveragePooling2D(2), ChannelScale("uniform")),
     "product of products": lambda: image(heads),
+    "mean": lambda: image(conv(512), layers.ReLU(), layers.GlobalAveragePooling2D()),
+    "mean of signed codes": lambda: image(conv(512), layers.GlobalAveragePooling2D()),
+    "mean over channels": lambda: image(
+        conv(7), layers.ReLU(), AxisMean(-1, keepdims=True), conv(3)
+    ),
     "joined": lambda: image(
         both(layers.Concatenate(), conv(), lambda x: layers.ReLU()(normalization()(conv(8)(x))))
     ),

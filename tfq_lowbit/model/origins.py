@@ -1,15 +1,18 @@
 """How what a quantizer gets was computed, so that evaluation rounds it as the kernel does."""
 
+import math
+
 import keras
 
 from tfq_lowbit.model.activations import clamp_of
 from tfq_lowbit.model.rules import Role
-from tfq_lowbit.wrappers import MatMul
+from tfq_lowbit.wrappers import AxisMean, MatMul
 
 # Operations on two tensors of codes, as an origin has them (see `wrappers.kernel_rounding`).
 OPERATIONS = {
     keras.layers.Add: "add",
     keras.layers.Subtract: "subtract",
+    keras.layers.Average: "average",
     keras.layers.Multiply: "multiply",
     MatMul: "multiply",
 }
@@ -55,6 +58,9 @@ class Origins:
             return {operation: [[built.tensors[each], built.grids[each]] for each in edges]}
         if isinstance(node.layer, keras.layers.Concatenate):
             return self._concatenated(node, built)
+        if self._placement.roles[node] is Role.MEAN and edges[0] in built.grids:
+            count = _count_averaged(node)
+            return {"mean": {str(count): built.grids[edges[0]]}} if count else None
         return None
 
     def _concatenated(self, node, built):
@@ -102,3 +108,11 @@ class Origins:
             self.scaled.add(node.output)
             if placement.folds(node):
                 self._find_scaled(node.data_inputs[0])
+
+
+def _count_averaged(node):
+    """Return how many values each mean has, None where the shape leaves it open."""
+    shape = node.data_inputs[0].shape
+    axes = node.layer.axes(len(shape)) if isinstance(node.layer, AxisMean) else (1, 2)
+    sizes = [shape[axis] for axis in axes]
+    return None if None in sizes else math.prod(sizes)

@@ -12,14 +12,15 @@ which a Keras model can hold as a call argument. Grids are `[step_size, q_min, q
   rectified or pooled: a convolution or dense layer, normalized or not.
 - `{"multiply": {"1.0": [g_1, g_2]}}`: products of two tensors of codes on these grids, or sums of
   such products, and a factor.
-- `{"add": [[x_1, g_1], [x_2, g_2]]}`, or `"subtract"`: two tensors and their grids.
+- `{"add": [[x_1, g_1], [x_2, g_2]]}`, `"subtract"`, `"average"`: two tensors and their grids.
+- `{"mean": {"49": g}}`: means of so many codes on a grid.
 - `{"keep": g}`: codes on a grid of their own.
 - `{"concatenate": {"3": [[x_1, o_1], ...]}}`: the axis, tensors and the origin of each.
 """
 
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.grid import step_size_of
+from tfq_lowbit.quantizers.grid import step_size_of, zero_point_of
 from tfq_lowbit.same_bits import reciprocal, rounded
 from tfq_lowbit.wrappers.accumulator import SMALLEST_UNIT
 
@@ -30,19 +31,19 @@ MULTIPLIER_BITS = 20
 NEARLY = 0.125
 
 
-def round_as_kernel(values, origin, step_size):
+def round_as_kernel(values, origin, grid):
     """Return values as multiples of a step, each the one that the integer kernel computes.
 
     Args:
         values: float32 tensor.
         origin: how it was computed, see above.
-        step_size: float32 scalar, of the result.
+        grid: of the result.
 
     Returns:
         A float32 tensor, not clipped.
     """
     ((operation, tensors),) = origin.items()
-    return _OPERATIONS[operation](values, tensors, step_size)
+    return _OPERATIONS[operation](values, tensors, grid)
 
 
 def sum_on_grid(left, right, step_size, sign=1):
@@ -103,36 +104,68 @@ def scaled_on_grid(values, left, right, step_size):
     return tf.where(is_integer, tf.round(nearest * rounded(unit / step_size)) * step_size, values)
 
 
-def _accumulate(values, scales, step_size):
-    return scaled_on_grid(values, scales[0], scales[1], step_size)
+def mean_on_grid(values, count, source, grid):
+    """Return means of codes as multiples of a step.
+
+    XNNPACK rounds `sum * c + Z` in float32, half to even, with the sum of raw codes,
+    `c = (s_in / s_out) * (1 / n)` and `Z = z_out - n * z_in * c`.
+
+    Args:
+        values: float32 tensor, the means.
+        count: `n`, how many values a mean has.
+        source: the grid of these.
+        grid: that of the result.
+
+    Returns:
+        A float32 tensor, not clipped.
+    """
+    step_in, step_out = step_size_of(source), step_size_of(grid)
+    zero_in, zero_out = (zero_point_of(each[2]) for each in (source, grid))
+    total = tf.round(values * rounded(float(count) / step_in)) + count * zero_in
+    factor = rounded(step_in / step_out) * reciprocal(tf.constant(float(count)))
+    offset = zero_out - rounded(count * zero_in * factor)
+    return (tf.round(rounded(total * factor) + offset) - zero_out) * step_out
 
 
-def _multiply(values, grids_by_factor, step_size):
+def _accumulate(values, scales, grid):
+    return scaled_on_grid(values, scales[0], scales[1], step_size_of(grid))
+
+
+def _multiply(values, grids_by_factor, grid):
     ((factor, grids),) = grids_by_factor.items()
     left, right = map(step_size_of, grids)
-    return scaled_on_grid(values, left * float(factor), right, step_size)
+    return scaled_on_grid(values, left * float(factor), right, step_size_of(grid))
 
 
-def _keep(values, grid, step_size):
-    return scaled_on_grid(values, step_size_of(grid), 1.0, step_size)
+def _keep(values, source, grid):
+    return scaled_on_grid(values, step_size_of(source), 1.0, step_size_of(grid))
 
 
-def _add(values, operands, step_size):
+def _add(values, operands, grid):
     left, right = operands
-    return _rectified(values, sum_on_grid(left, right, step_size))
+    return _rectified(values, sum_on_grid(left, right, step_size_of(grid)))
 
 
-def _subtract(values, operands, step_size):
+def _subtract(values, operands, grid):
     left, right = operands
-    return _rectified(values, sum_on_grid(left, right, step_size, -1))
+    return _rectified(values, sum_on_grid(left, right, step_size_of(grid), -1))
 
 
-def _concatenate(values, parts_by_axis, step_size):
+def _average(values, operands, grid):
+    """A sum on a grid that is twice as coarse, whose codes are those of the mean."""
+    left, right = operands
+    return _rectified(values, sum_on_grid(left, right, 2.0 * step_size_of(grid)) / 2.0)
+
+
+def _mean(values, source_by_count, grid):
+    ((count, source),) = source_by_count.items()
+    return _rectified(values, mean_on_grid(values, int(count), source, grid))
+
+
+def _concatenate(values, parts_by_axis, grid):
     ((axis, parts),) = parts_by_axis.items()
-    rounded = [
-        round_as_kernel(tf.cast(part, tf.float32), origin, step_size) for part, origin in parts
-    ]
-    return _rectified(values, tf.concat(rounded, int(axis)))
+    joined = [round_as_kernel(tf.cast(part, tf.float32), origin, grid) for part, origin in parts]
+    return _rectified(values, tf.concat(joined, int(axis)))
 
 
 def _rectified(values, rounded):
@@ -152,5 +185,7 @@ _OPERATIONS = {
     "keep": _keep,
     "add": _add,
     "subtract": _subtract,
+    "average": _average,
+    "mean": _mean,
     "concatenate": _concatenate,
 }

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.grid import pack_grid, step_size_of
+from tfq_lowbit.quantizers.grid import pack_grid
 from tfq_lowbit.ste import replace_ste
 from tfq_lowbit.wrappers.kernel_rounding import round_as_kernel
 
@@ -56,8 +56,8 @@ class QuantizeActivation(keras.layers.Layer):
     def call(self, inputs, origin=None, training=None):
         """Return the quantized tensor, and its grid if asked for."""
         if origin is not None and not training:
-            step_size = step_size_of(self.grid(inputs))
-            rounded = round_as_kernel(tf.cast(inputs, tf.float32), origin, step_size)
+            reals = tf.cast(inputs, tf.float32)
+            rounded = round_as_kernel(reals, origin, self.grid(inputs))
             inputs = replace_ste(inputs, tf.cast(rounded, inputs.dtype))
         if training and self.only_in_evaluation:
             outputs = inputs
