@@ -9,10 +9,8 @@ from tfq_lowbit.export.verify import verify_program
 from tfq_lowbit.native import load_delegate
 from tfq_lowbit.targets import TARGETS
 
-# Keras sums in another order than an integer kernel, in float32: a value within a rounding error of
-# the middle between two codes may fall to either side. A layer of few codes may have one such tie,
-# and many times where it takes few values (a function of 256 codes, the mean of a small image of
-# two-bit codes). Such ties are free where the value that Keras rounds is known.
+# Behind a layer that computes in float, whose kernels differ in last bits, a value within a rounding
+# error of the middle between two codes may fall to either side.
 MIN_EQUAL_FRACTION, FREE_TIES = 0.999, 4
 MAX_STEP_DIFFERENCE = 1
 # End to end such a tie spreads, and now and then moves the larger of two close scores; among few
@@ -78,7 +76,19 @@ def check_shipped(model, data, num_evaluated=4, **options):
 
 
 def check_trained(fidelity):
-    """Asserts that the Keras model is within its bounds of the lowered graph."""
+    """Asserts that Keras in evaluation computes the codes of the file, in whole and by layer."""
+    compared = [
+        (name, pairs[KERAS_LITERT])
+        for table in (fidelity.layers, fidelity.outputs)
+        for name, pairs in table.items()
+        if KERAS_LITERT in pairs
+    ]
+    assert len(compared) > len(fidelity.outputs)
+    assert not [(name, str(each)) for name, each in compared if not each.is_exact]
+
+
+def check_close(fidelity):
+    """Asserts that a model with layers in float computes the codes of the file but for ties."""
     for name, pairs in fidelity.layers.items():
         if KERAS_LITERT in pairs:
             agreement = pairs[KERAS_LITERT]

@@ -12,17 +12,18 @@ PACKAGE = Path(__file__).parents[1] / "tfq_lowbit"
 MAX_LINES = 400
 
 # A room (a module or folder right under the package) may import itself and what its row names.
-UP_TO_QUANTIZERS = {"ste", "packing", "ops", "calibration", "quantizers"}
+UP_TO_QUANTIZERS = {"same_bits", "ste", "packing", "ops", "calibration", "quantizers"}
 UP_TO_MODEL = UP_TO_QUANTIZERS | {"wrappers", "model"}
 UP_TO_EXPORT = UP_TO_MODEL | {"targets", "native", "export"}
 ABOVE_EXPORT = {"training", "ptq", "mixed_precision", "report", "runtime"}
 MAY_IMPORT = {
-    "ste": set(),
+    "same_bits": set(),
+    "ste": {"same_bits"},
     "packing": set(),
     "native": set(),
     "targets": set(),
     "calibration": set(),
-    "ops": {"packing", "native"},
+    "ops": {"packing", "native", "same_bits"},
     "quantizers": UP_TO_QUANTIZERS,
     "wrappers": UP_TO_QUANTIZERS,
     "model": UP_TO_MODEL,
