@@ -9,8 +9,8 @@ from tfq_lowbit.export.verify import verify_program
 from tfq_lowbit.native import load_delegate
 from tfq_lowbit.targets import TARGETS
 
-# Behind a layer that computes in float, whose kernels differ in last bits, a value within a rounding
-# error of the middle between two codes may fall to either side.
+# Behind a layer that computes in float, whose kernels differ in last bits, a value within rounding
+# errors of the middle between two codes may fall to either side.
 MIN_EQUAL_FRACTION, FREE_TIES = 0.999, 4
 MAX_STEP_DIFFERENCE = 1
 # End to end such a tie spreads, and now and then moves the larger of two close scores; among few
