@@ -33,10 +33,18 @@ def sequence():
     return randomize(keras.Model(inputs, layers.Dense(4, activation="softmax")(x)))
 
 
+def steps():
+    """A convolution step by step: the batch takes the steps."""
+    inputs = keras.Input((4, 6, 7, 3))
+    x = layers.TimeDistributed(layers.Conv2D(4, 3, activation="relu"))(inputs)
+    return keras.Model(inputs, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
+
+
 NETWORKS = {
     "resnet": small_resnet,
     "mobilenet": lambda: mobilenet(size=32, alpha=0.35),
     "sequence": sequence,
+    "steps": steps,
 }
 
 
@@ -70,7 +78,8 @@ def test_an_export_is_taken_whole_and_computes_what_was_trained(
 
 
 @pytest.mark.parametrize(
-    ("name", "widths"), [("mobilenet", [4]), ("resnet", [8, 4, 2]), ("sequence", [8, 4, 2])]
+    ("name", "widths"),
+    [("mobilenet", [4]), ("resnet", [8, 4, 2]), ("sequence", [8, 4, 2]), ("steps", [8])],
 )
 def test_vela_places_an_export_on_the_npu_whole(quantized, name, widths):
     if not has_vela():
@@ -85,7 +94,8 @@ def test_vela_places_an_export_on_the_npu_whole(quantized, name, widths):
 
 
 @pytest.mark.parametrize(
-    ("name", "weight_bits"), [("mobilenet", 4), ("resnet", 8), ("resnet", 4), ("sequence", 8)]
+    ("name", "weight_bits"),
+    [("mobilenet", 4), ("resnet", 8), ("resnet", 4), ("sequence", 8), ("steps", 8)],
 )
 def test_microcontrollers_run_an_export_but_for_their_rounding(quantized, name, weight_bits):
     if not has_micro():

@@ -1,6 +1,7 @@
 """Write a program as a .tflite flatbuffer."""
 
 import json
+import math
 
 import flatbuffers
 import numpy as np
@@ -94,6 +95,7 @@ class _Writer:
         self.buffers = [schema.BufferT()]  # buffer 0 means "no data"
         self.buffers_by_content = {}
         self.tensors, self.indices = [], {}
+        self.batches = {}  # by tensor, for one sample of the model
         self.codes = {}
 
     def write(self):
@@ -143,6 +145,7 @@ class _Writer:
     def _operator(self, operator):
         written = schema.OperatorT()
         version = _version(operator, self.target).version
+        self._note_batch(operator)
         if not isinstance(operator, Island):  # else it is replaced in the end
             written.opcodeIndex = self._operator_code(operator.code, version, is_custom(operator))
         written.inputs = [
@@ -164,6 +167,19 @@ class _Writer:
                 value = getattr(ENUMERATIONS[field], value)
             setattr(written.builtinOptions, field, value)
         return written
+
+    def _note_batch(self, operator):
+        """Note the batch of an output: a change of shape may move steps into it, or out of it."""
+        source = next(
+            (each for each in operator.inputs if not isinstance(each, Constant | None)), None
+        )
+        if source is None:
+            return
+        batch = source.shape[0] or self.batches.get(source.name, 1)
+        if operator.code == "RESHAPE":
+            before, after = (math.prod(each.shape[1:]) for each in (source, operator.output))
+            batch = batch * before // after
+        self.batches[operator.output.name] = batch
 
     def _operator_code(self, name, version, custom):
         if (name, version) not in self.codes:
@@ -200,7 +216,7 @@ class _Writer:
         elif tensor.grid is not None:
             written.type = getattr(schema.TensorType, tensor.grid.type)
             written.quantization = _quantization([tensor.grid.scale], tensor.grid.zero_point)
-        written.shape = [size or 1 for size in shape]
+        written.shape = [size or self.batches.get(tensor.name, 1) for size in shape]
         if not self.target.HAS_FIXED_BATCH:
             written.shapeSignature = [-1 if size is None else size for size in shape]
         return written
