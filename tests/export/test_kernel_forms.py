@@ -32,6 +32,19 @@ def test_groups_of_one_channel_are_a_depthwise_convolution(name):
     np.testing.assert_array_equal(form.spec.to_layer(stored), codes)
 
 
+def test_the_depth_of_a_window_lies_in_the_channels():
+    layer = layers.Conv3D(6, (2, 3, 4), groups=3, strides=(1, 2, 3), dilation_rate=1)
+    layer.build((None, 5, 5, 7, 9))
+    form = kernel_form(layer, 8, 5)
+    codes = np.arange(np.prod(layer.kernel.shape)).reshape(layer.kernel.shape)
+    stored = form.to_operator(codes)
+    assert stored.shape == (3, 4, 2 * 3, 6)
+    np.testing.assert_array_equal(stored[1, 2, 3 + 1], codes[1, 1, 2, 1])
+    np.testing.assert_array_equal(form.spec.to_layer(stored), codes)
+    assert form.spec.operator == "CONV_2D" and form.spec.strides == (2, 3)
+    assert form.view_output((None, 4, 2, 2, 6)) == (None, 2, 2, 6)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_convolutions_stay_what_they_are(name):
     layer, shape = OTHERS[name]

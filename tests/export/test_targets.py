@@ -40,11 +40,22 @@ def steps():
     return keras.Model(inputs, layers.Dense(4, activation="softmax")(layers.Flatten()(x)))
 
 
+def volumes():
+    """Convolutions and poolings of volumes, whose depth the batch takes."""
+    inputs = keras.Input((4, 6, 7, 3))
+    x = layers.Conv3D(4, 3, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.MaxPooling3D((2, 2, 1))(x)
+    x = layers.GlobalAveragePooling3D()(layers.Conv3D(6, 2, activation="relu")(x))
+    return randomize(keras.Model(inputs, layers.Dense(4, activation="softmax")(x)))
+
+
 NETWORKS = {
     "resnet": small_resnet,
     "mobilenet": lambda: mobilenet(size=32, alpha=0.35),
     "sequence": sequence,
     "steps": steps,
+    "volumes": volumes,
 }
 
 
@@ -79,7 +90,8 @@ def test_an_export_is_taken_whole_and_computes_what_was_trained(
 
 @pytest.mark.parametrize(
     ("name", "widths"),
-    [("mobilenet", [4]), ("resnet", [8, 4, 2]), ("sequence", [8, 4, 2]), ("steps", [8])],
+    [("mobilenet", [4]), ("resnet", [8, 4, 2]), ("sequence", [8, 4, 2]), ("steps", [8])]
+    + [("volumes", [8, 4])],
 )
 def test_vela_places_an_export_on_the_npu_whole(quantized, name, widths):
     if not has_vela():
@@ -95,7 +107,8 @@ def test_vela_places_an_export_on_the_npu_whole(quantized, name, widths):
 
 @pytest.mark.parametrize(
     ("name", "weight_bits"),
-    [("mobilenet", 4), ("resnet", 8), ("resnet", 4), ("sequence", 8), ("steps", 8)],
+    [("mobilenet", 4), ("resnet", 8), ("resnet", 4), ("sequence", 8), ("steps", 8)]
+    + [("volumes", 8), ("volumes", 4)],
 )
 def test_microcontrollers_run_an_export_but_for_their_rounding(quantized, name, weight_bits):
     if not has_micro():

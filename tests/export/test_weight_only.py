@@ -62,6 +62,14 @@ def of_images():
     return keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
 
 
+def of_volumes():
+    inputs = keras.Input((4, 6, 5, 3))
+    x = layers.Conv3D(8, (3, 2, 2), padding="same", use_bias=False, name="conv")(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.Conv3D(6, 2, strides=(2, 1, 1), name="strided")(x)
+    return keras.Model(inputs, layers.GlobalAveragePooling3D()(x))
+
+
 MODELS = {
     "with_norm": (with_norm, ["conv", "depthwise", "dense"]),
     "of_sequences": (of_sequences, ["conv", "heads", "dense"]),
@@ -70,6 +78,7 @@ MODELS = {
         of_images,
         ["separable_depthwise", "separable_pointwise", "up", "grouped"],
     ),
+    "of_volumes": (of_volumes, ["conv", "strided"]),
 }
 
 

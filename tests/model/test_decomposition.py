@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import tfq_lowbit as tfq
+from tests.model.volume_rows import VOLUMES
 from tests.networks import images, randomize
 from tfq_lowbit.model import Role, find_rule
 from tfq_lowbit.model.decomposition import decompose_layers
@@ -147,6 +148,7 @@ TABLE |= {
         ["scores", "softmax", ""],
     ),
 }
+TABLE |= VOLUMES
 each = pytest.mark.parametrize("name", TABLE)
 
 
@@ -388,6 +390,24 @@ def test_a_crop_of_a_smaller_image_is_refused():
     inputs = keras.Input((5, 6, 3))
     model = keras.Model(inputs, layers.CenterCrop(7, 4, name="mine")(inputs))
     with pytest.raises(ValueError, match=r"'mine' \(CenterCrop\).*smaller than \(7, 4\)"):
+        tfq.quantize_model(model, tfq.Recipe.lsq())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "reason"),
+    [
+        (layers.AdaptiveMaxPooling2D(4, name="mine"), (4, 6), r"\(4, 4\) does not divide \(4, 6\)"),
+        (layers.AdaptiveMaxPooling2D(2, name="mine"), (None, 6), r"does not divide \(None, 6\)"),
+        (layers.MaxPooling3D(2, name="mine"), (4, None, 6), r"known sizes, received \(4, None, 6"),
+        (layers.AveragePooling3D(2, name="mine"), (4, None, 6), r"known sizes, received \(4, None"),
+        (layers.UpSampling3D(2, name="mine"), (4, None, 6), r"known sizes, received \(4, None, 6"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_sizes_that_have_no_form_are_refused(layer, shape, reason):
+    inputs = keras.Input((*shape, 3))
+    model = keras.Model(inputs, layer(inputs))
+    with pytest.raises(ValueError, match=rf"'mine' \({type(layer).__name__}\) cannot.*{reason}"):
         tfq.quantize_model(model, tfq.Recipe.lsq())
 
 

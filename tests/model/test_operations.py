@@ -17,6 +17,10 @@ def draw(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
+def as_volume(x):
+    return ops.reshape(x, (-1, 2, 2, 6, 8))
+
+
 # What is called with tensors of shape (None, 4, 6, 8), and the layer that it becomes.
 BECOMES = {
     "x + y": (lambda x, y: x + y, "Add"),
@@ -49,6 +53,17 @@ BECOMES = {
     "average_pool": (lambda x, y: ops.average_pool(x, 2), "AveragePooling2D"),
     "max_pool": (lambda x, y: ops.max_pool(x, 2, 1, "same"), "MaxPooling2D"),
     "pad": (lambda x, y: ops.pad(x, ((0, 0), (1, 2), (0, 1), (0, 0))), "ZeroPadding2D"),
+    "mean of volumes": (lambda x, y: ops.mean(as_volume(x), (1, 2, 3)), "GlobalAveragePooling3D"),
+    "max of volumes": (lambda x, y: ops.max(as_volume(x), (1, 2, 3)), "GlobalMaxPooling3D"),
+    "average_pool of volumes": (
+        lambda x, y: ops.average_pool(as_volume(x), 2),
+        "AveragePooling3D",
+    ),
+    "max_pool of volumes": (lambda x, y: ops.max_pool(as_volume(x), 2), "MaxPooling3D"),
+    "pad of volumes": (
+        lambda x, y: ops.pad(as_volume(x), ((0, 0), (1, 0), (1, 2), (0, 1), (0, 0))),
+        "ZeroPadding3D",
+    ),
     "relu": (lambda x, y: ops.relu(x), "Activation"),
     "cast to the same": (lambda x, y: ops.cast(x, "float32"), "Activation"),
     "convert_to_tensor": (lambda x, y: ops.convert_to_tensor(x), "Activation"),
@@ -124,6 +139,10 @@ APART = {
     "conv of sequences": (
         lambda x, y: ops.conv(x[:, 0], MATRIX[None], dilation_rate=2),
         ["StaticSlice", "Reshape", "Conv1D"],
+    ),
+    "conv of volumes": (
+        lambda x, y: ops.conv(as_volume(x), MATRIX.reshape(1, 1, 1, 8, 6), 1, "same") + MATRIX[0],
+        ["Reshape", "Conv3D"],
     ),
     "depthwise_conv": (
         lambda x, y: ops.depthwise_conv(x, MATRIX.reshape(1, 3, 8, 2), padding="same"),

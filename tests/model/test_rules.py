@@ -35,6 +35,7 @@ TAKEN = {
     "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(3, activation="relu6"), Role.KERNEL),
     "Dense": (lambda: layers.Dense(2), Role.KERNEL),
     "Conv1D": (lambda: layers.Conv1D(2, 3, padding="causal"), Role.KERNEL),
+    "Conv3D": (lambda: layers.Conv3D(2, 3, groups=2), Role.KERNEL),
     "DepthwiseConv1D": (lambda: layers.DepthwiseConv1D(3), Role.KERNEL),
     "Conv1DTranspose": (lambda: layers.Conv1DTranspose(2, 3), Role.KERNEL),
     "Conv2DTranspose": (lambda: layers.Conv2DTranspose(2, 3, strides=2), Role.KERNEL),
@@ -105,6 +106,7 @@ TAKEN = {
     "AveragePooling2D": (lambda: layers.AveragePooling2D(2), Role.AVERAGE_POOL),
     "MaxPooling2D": (lambda: layers.MaxPooling2D(), Role.MAX_POOL),
     "ZeroPadding2D": (lambda: layers.ZeroPadding2D(), Role.SHAPE),
+    "ZeroPadding3D": (lambda: layers.ZeroPadding3D(), Role.SHAPE),
     "Flatten": (lambda: layers.Flatten(), Role.SHAPE),
     "Reshape": (lambda: layers.Reshape((2, 2)), Role.SHAPE),
     "Dropout": (lambda: layers.Dropout(0.5), Role.SHAPE),
@@ -120,16 +122,26 @@ def attending(layer):
 
 # What is taken apart.
 DECOMPOSED = {
+    "AdaptiveAveragePooling1D": lambda: layers.AdaptiveAveragePooling1D(2),
+    "AdaptiveAveragePooling2D": lambda: layers.AdaptiveAveragePooling2D(2),
+    "AdaptiveAveragePooling3D": lambda: layers.AdaptiveAveragePooling3D(2),
+    "AdaptiveMaxPooling1D": lambda: layers.AdaptiveMaxPooling1D(2),
+    "AdaptiveMaxPooling2D": lambda: layers.AdaptiveMaxPooling2D(2),
+    "AdaptiveMaxPooling3D": lambda: layers.AdaptiveMaxPooling3D(2),
     "Attention": lambda: layers.Attention(),
     "GroupQueryAttention": lambda: attending(layers.GroupQueryAttention(4, 4, 2)),
     "MultiHeadAttention": lambda: attending(layers.MultiHeadAttention(2, 4)),
     "AveragePooling1D": lambda: layers.AveragePooling1D(2),
+    "AveragePooling3D": lambda: layers.AveragePooling3D(2),
     "CenterCrop": lambda: layers.CenterCrop(2, 2),
     "Cropping1D": lambda: layers.Cropping1D(),
     "Cropping2D": lambda: layers.Cropping2D(),
+    "Cropping3D": lambda: layers.Cropping3D(),
     "GlobalAveragePooling1D": lambda: layers.GlobalAveragePooling1D(),
+    "GlobalAveragePooling3D": lambda: layers.GlobalAveragePooling3D(),
     "GlobalMaxPooling1D": lambda: layers.GlobalMaxPooling1D(),
     "GlobalMaxPooling2D": lambda: layers.GlobalMaxPooling2D(),
+    "GlobalMaxPooling3D": lambda: layers.GlobalMaxPooling3D(),
     "Bidirectional": lambda: built(layers.Bidirectional(layers.LSTM(2)), 3),
     "GRU": lambda: built(layers.GRU(2), 3),
     "LSTM": lambda: built(layers.LSTM(2), 3),
@@ -139,12 +151,14 @@ DECOMPOSED = {
     "RMSNormalization": lambda: built(layers.RMSNormalization()),
     "UnitNormalization": lambda: layers.UnitNormalization(),
     "MaxPooling1D": lambda: layers.MaxPooling1D(),
+    "MaxPooling3D": lambda: layers.MaxPooling3D(),
     "Normalization": lambda: built(layers.Normalization(mean=1.0, variance=2.0)),
     "RNN": lambda: built(layers.RNN(layers.GRUCell(2)), 3),
     "RepeatVector": lambda: layers.RepeatVector(2),
     "SeparableConv1D": lambda: layers.SeparableConv1D(2, 3),
     "SeparableConv2D": lambda: layers.SeparableConv2D(2, 3),
     "UpSampling1D": lambda: layers.UpSampling1D(),
+    "UpSampling3D": lambda: layers.UpSampling3D(),
 }
 TAKEN |= {name: (make, Role.DECOMPOSED) for name, make in DECOMPOSED.items()}
 
@@ -370,20 +384,39 @@ REFUSED = {
         "the layers that can are .*Conv2D.*Softmax",
     ),
     "subclass": (lambda: MyDense(2), "MyDense", "the layers that can are"),
-    "Conv3D": (lambda: layers.Conv3D(2, 3), "Conv3D", "that can are"),
+    "Conv3D": (lambda: layers.Conv3D(2, 3, activation="glu"), "Conv3D", "'glu'.*relu6"),
+    "Conv3D channels": (lambda: layers.Conv3D(2, 3, **FIRST), "Conv3D", "channels_last"),
+    "Conv3DTranspose": (
+        lambda: layers.Conv3DTranspose(2, 3),
+        "Conv3DTranspose",
+        "the layers that can are .*Conv3D",
+    ),
 }
 
 
-# Layers of images and sequences that take one order of axes.
+# Layers of images, sequences and volumes that take one order of axes.
 ORDERED = {
+    "AdaptiveAveragePooling1D": (2,),
+    "AdaptiveAveragePooling2D": (2,),
+    "AdaptiveAveragePooling3D": (2,),
+    "AdaptiveMaxPooling1D": (2,),
+    "AdaptiveMaxPooling2D": (2,),
+    "AdaptiveMaxPooling3D": (2,),
     "AveragePooling1D": (2,),
+    "AveragePooling3D": (2,),
     "CenterCrop": (2, 2),
     "Cropping2D": (),
+    "Cropping3D": (),
     "GlobalAveragePooling1D": (),
+    "GlobalAveragePooling3D": (),
     "GlobalMaxPooling1D": (),
     "GlobalMaxPooling2D": (),
+    "GlobalMaxPooling3D": (),
     "MaxPooling1D": (),
+    "MaxPooling3D": (),
+    "UpSampling3D": (),
     "ZeroPadding1D": (),
+    "ZeroPadding3D": (),
 }
 REFUSED |= {
     f"{name} channels": (

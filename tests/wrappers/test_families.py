@@ -17,6 +17,7 @@ class OwnDense(layers.Dense):
     [
         (layers.Conv1D(4, 3), (2,)),
         (layers.Conv2D(4, 3), (3,)),
+        (layers.Conv3D(4, 3), (4,)),
         (layers.DepthwiseConv1D(3), (1, 2)),
         (layers.DepthwiseConv2D(3), (2, 3)),
         (layers.Conv1DTranspose(4, 3), (1,)),
@@ -35,7 +36,7 @@ def test_a_layer_with_a_kernel_has_a_family(layer, channel_axes):
 
 
 REFUSED = [
-    layers.Conv3D(4, 3, name="odd"),
+    layers.Conv3DTranspose(4, 3, name="odd"),
     layers.SeparableConv2D(4, 3, name="odd"),
     layers.LSTM(4, name="odd"),
     layers.ReLU(name="odd"),

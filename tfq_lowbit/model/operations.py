@@ -106,11 +106,12 @@ def _pool(by_rank):
 
 def _pad(node, config, shape):
     value, width = node.kwargs.get("constant_values"), config["pad_width"]
-    if len(shape) != 4 or config["mode"] != "constant" or value not in (None, 0):
+    padding = {4: layers.ZeroPadding2D, 5: layers.ZeroPadding3D}.get(len(shape))
+    if padding is None or config["mode"] != "constant" or value not in (None, 0):
         return None
     if isinstance(width, int) or any(width[0]) or any(width[-1]):
         return None
-    return layers.ZeroPadding2D(width[1:3], name=node.name)
+    return padding(width[1:-1], name=node.name)
 
 
 def _activation(name, **fixed):
@@ -187,12 +188,28 @@ _LAYERS: dict[str, Callable] = {
     "Squeeze": _reshape,
     "Transpose": _transpose,
     "Mean": _reduce(
-        {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D},
+        {
+            3: layers.GlobalAveragePooling1D,
+            4: layers.GlobalAveragePooling2D,
+            5: layers.GlobalAveragePooling3D,
+        },
         lambda axes, keepdims, name: AxisMean(axes, keepdims, name=name),
     ),
-    "Max": _reduce({3: layers.GlobalMaxPooling1D, 4: layers.GlobalMaxPooling2D}),
-    "AveragePool": _pool({3: layers.AveragePooling1D, 4: layers.AveragePooling2D}),
-    "MaxPool": _pool({3: layers.MaxPooling1D, 4: layers.MaxPooling2D}),
+    "Max": _reduce(
+        {
+            3: layers.GlobalMaxPooling1D,
+            4: layers.GlobalMaxPooling2D,
+            5: layers.GlobalMaxPooling3D,
+        }
+    ),
+    "AveragePool": _pool(
+        {
+            3: layers.AveragePooling1D,
+            4: layers.AveragePooling2D,
+            5: layers.AveragePooling3D,
+        }
+    ),
+    "MaxPool": _pool({3: layers.MaxPooling1D, 4: layers.MaxPooling2D, 5: layers.MaxPooling3D}),
     "Pad": _pad,
     "ConvertToTensor": _unchanged,
     "Cast": _unchanged,

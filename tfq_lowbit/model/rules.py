@@ -100,21 +100,32 @@ NO_OPS = (
 
 # What is taken apart into other layers, and what to check before.
 _DECOMPOSED: dict[type, Callable] = {
+    keras.layers.AdaptiveAveragePooling1D: refusals.needs_channels_last,
+    keras.layers.AdaptiveAveragePooling2D: refusals.needs_channels_last,
+    keras.layers.AdaptiveAveragePooling3D: refusals.needs_channels_last,
+    keras.layers.AdaptiveMaxPooling1D: refusals.needs_channels_last,
+    keras.layers.AdaptiveMaxPooling2D: refusals.needs_channels_last,
+    keras.layers.AdaptiveMaxPooling3D: refusals.needs_channels_last,
     keras.layers.Attention: refusals.dot_product_attention,
     keras.layers.AveragePooling1D: refusals.needs_channels_last,
+    keras.layers.AveragePooling3D: refusals.needs_channels_last,
     keras.layers.Bidirectional: refusals.bidirectional,
     keras.layers.CenterCrop: refusals.needs_channels_last,
     keras.layers.Cropping1D: lambda layer: None,
     keras.layers.Cropping2D: refusals.needs_channels_last,
+    keras.layers.Cropping3D: refusals.needs_channels_last,
     keras.layers.Dot: refusals.dot,
     keras.layers.GRU: refusals.recurrent,
     keras.layers.GlobalAveragePooling1D: refusals.needs_channels_last,
+    keras.layers.GlobalAveragePooling3D: refusals.needs_channels_last,
     keras.layers.GlobalMaxPooling1D: refusals.needs_channels_last,
     keras.layers.GlobalMaxPooling2D: refusals.needs_channels_last,
+    keras.layers.GlobalMaxPooling3D: refusals.needs_channels_last,
     keras.layers.GroupQueryAttention: refusals.attention,
     keras.layers.LSTM: refusals.recurrent,
     keras.layers.LayerNormalization: refusals.layer_norm,
     keras.layers.MaxPooling1D: refusals.needs_channels_last,
+    keras.layers.MaxPooling3D: refusals.needs_channels_last,
     keras.layers.MultiHeadAttention: refusals.attention,
     keras.layers.Normalization: refusals.normalization,
     keras.layers.RMSNormalization: refusals.rms_norm,
@@ -126,6 +137,7 @@ _DECOMPOSED: dict[type, Callable] = {
     keras.layers.TimeDistributed: refusals.time_distributed,
     keras.layers.UnitNormalization: lambda layer: None,
     keras.layers.UpSampling1D: lambda layer: None,
+    keras.layers.UpSampling3D: refusals.needs_channels_last,
 }
 
 RULES = (
@@ -173,6 +185,7 @@ RULES = (
     Rule(keras.layers.Resizing, Role.SHAPE, refusals.resizing),
     Rule(keras.layers.UpSampling2D, Role.SHAPE, refusals.up_sampling),
     Rule(keras.layers.ZeroPadding1D, Role.SHAPE, refusals.needs_channels_last),
+    Rule(keras.layers.ZeroPadding3D, Role.SHAPE, refusals.needs_channels_last),
     Rule(StaticSlice, Role.SHAPE),
     Rule(FoldBatch, Role.SHAPE),
     Rule(keras.layers.Rescaling, Role.RESCALING, refusals.rescaling),

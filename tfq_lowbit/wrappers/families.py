@@ -80,6 +80,7 @@ def _new_axes(layer):
 FAMILIES = (
     Family(keras.layers.Conv1D, _conv, (2,)),
     Family(keras.layers.Conv2D, _conv, (3,)),
+    Family(keras.layers.Conv3D, _conv, (4,)),
     Family(keras.layers.DepthwiseConv1D, _depthwise_conv, (1, 2)),
     Family(keras.layers.DepthwiseConv2D, _depthwise_conv, (2, 3)),
     Family(keras.layers.Conv1DTranspose, _conv_transpose, (1,)),

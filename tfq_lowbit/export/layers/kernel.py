@@ -3,9 +3,8 @@
 import numpy as np
 
 from tfq_lowbit.export.layers.kernel_forms import kernel_form
-from tfq_lowbit.export.operators import Pad
 from tfq_lowbit.export.pending_kernel import PendingKernel
-from tfq_lowbit.export.views import PendingView, view
+from tfq_lowbit.export.views import PendingView
 from tfq_lowbit.model import CLAMPS, activation_name, clamp_of
 from tfq_lowbit.wrappers import channel_shape
 
@@ -28,7 +27,7 @@ def lower_wrapper(lowering, node):
         node.name,
         form.view_output(shape),
         form.spec,
-        _operand(lowering.emitter, node.name, source, form),
+        form.take(lowering.emitter, node.name, source),
         form.to_operator(np.asarray(encoded.codes)),
         steps,
         bias,
@@ -39,17 +38,6 @@ def lower_wrapper(lowering, node):
     if wrapper.output_quantizer is not None:
         name = f"{node.name}/output"
         lowering.quantize(node.output, node.output, name, wrapper.output_quantizer)
-
-
-def _operand(emitter, name, source, form):
-    """Return the input of a layer as its operator takes it."""
-    source = view(emitter, name, source, form.view_input(source.shape))
-    if not form.padding_before:
-        return source
-    batch, height, width, channels = source.shape
-    shape = (batch, height, width + form.padding_before, channels)
-    padded = emitter.tensor(f"{name}/padded", shape, source.grid)
-    return emitter.add(Pad(name, source, padded, ((0, 0), (form.padding_before, 0))))
 
 
 def require_clamp(name, layer):

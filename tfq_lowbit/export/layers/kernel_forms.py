@@ -1,7 +1,8 @@
 """Which integer operator each layer with a kernel becomes, and how it sees input and kernel.
 
 Integer runtimes have kernels for images and for matrices only: a layer on sequences is one on
-images of height 1, and a dense layer over several axes one over their product.
+images of height 1, one on volumes one on the images in them, which have the images around them in
+their channels, and a dense layer over several axes one over their product.
 """
 
 import math
@@ -12,7 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfq_lowbit.export.operators import Pad
 from tfq_lowbit.export.pending_kernel import KernelSpec
+from tfq_lowbit.export.views import view
+from tfq_lowbit.export.volumes import gather_depth
 from tfq_lowbit.wrappers import parse_equation
 
 
@@ -25,24 +29,45 @@ def _as_image(shape):
     return (shape[0], 1, *shape[1:])
 
 
+def _as_images(shape):
+    """Return the shape of volumes as that of their images."""
+    return (None, *shape[2:])
+
+
+def _viewed(to_shape):
+    """Return how an operator takes an input in another shape."""
+    return lambda emitter, name, source: view(emitter, name, source, to_shape(source.shape))
+
+
+def _padded_before(steps):
+    """Return how an operator takes a sequence, as an image, with zeros before its first step."""
+
+    def take(emitter, name, source):
+        source = view(emitter, name, source, _as_image(source.shape))
+        batch, height, width, channels = source.shape
+        shape = (batch, height, width + steps, channels)
+        padded = emitter.tensor(f"{name}/padded", shape, source.grid)
+        return emitter.add(Pad(name, source, padded, ((0, 0), (steps, 0))))
+
+    return take
+
+
 @dataclass
 class KernelForm:
     """How a layer looks to the operator that computes it.
 
     Attributes:
         spec: the operator and its geometry.
-        view_input: from the shape of the layer's input to that of the operator's.
+        take: `(emitter, name, source) -> tensor`, from the layer's input to the operator's.
         view_output: from the shape of the layer's output to that of the operator's.
         to_operator: from the layer's kernel to the operator's, output channels last (for a
             depthwise kernel, inputs and multiplier last).
-        padding_before: zeros before the first step of a sequence.
     """
 
     spec: KernelSpec
-    view_input: Callable = _same
+    take: Callable = _viewed(_same)
     view_output: Callable = _same
     to_operator: Callable = np.asarray
-    padding_before: int = 0
 
 
 def kernel_form(layer, num_bits, input_rank) -> KernelForm:
@@ -73,9 +98,8 @@ def _einsum_dense(layer, num_bits, rank):
         num_bits=num_bits,
         to_layer=lambda matrix: equation.from_matrix(matrix, shape),
     )
-    return KernelForm(
-        spec, join(equation.num_inputs), join(equation.num_outputs), equation.to_matrix
-    )
+    take = _viewed(join(equation.num_inputs))
+    return KernelForm(spec, take, join(equation.num_outputs), equation.to_matrix)
 
 
 def _conv(operator, is_transposed=False):
@@ -115,8 +139,9 @@ def _conv_form(operator, layer, num_bits, rank, is_transposed=False):
         return codes[0] if is_sequence else codes
 
     spec = KernelSpec(operator, strides, dilation, padding.upper(), num_bits, to_layer)
-    view = _as_image if is_sequence else _same
-    return KernelForm(spec, view, view, to_operator, before)
+    shaped = _as_image if is_sequence else _same
+    take = _padded_before(before) if before else _viewed(shaped)
+    return KernelForm(spec, take, shaped, to_operator)
 
 
 def _is_depthwise(layer):
@@ -138,9 +163,32 @@ def _in_single_channels(layer, num_bits, rank):
     return form
 
 
+def _volume_conv(layer, num_bits, rank):
+    """Return the form of a convolution of volumes: the window's depth lies in the channels."""
+    del rank
+    shape = layer.kernel.shape  # depth, height, width, inputs / groups, outputs
+
+    def take(emitter, name, source):
+        return gather_depth(emitter, name, source, layer)
+
+    def to_operator(kernel):
+        _, height, width, _, outputs = shape
+        return np.moveaxis(kernel, 0, 2).reshape(height, width, -1, outputs)
+
+    def to_layer(codes):
+        depth, height, width, *channels = shape
+        return np.moveaxis(codes.reshape(height, width, depth, *channels), 2, 0)
+
+    strides, dilation = tuple(layer.strides)[1:], tuple(layer.dilation_rate)[1:]
+    padding = layer.padding.upper()
+    spec = KernelSpec("CONV_2D", strides, dilation, padding, num_bits, to_layer)
+    return KernelForm(spec, take, _as_images, to_operator)
+
+
 _FORMS = {
     keras.layers.Conv1D: _conv("CONV_2D"),
     keras.layers.Conv2D: _conv("CONV_2D"),
+    keras.layers.Conv3D: _volume_conv,
     keras.layers.Conv1DTranspose: _conv("TRANSPOSE_CONV", is_transposed=True),
     keras.layers.Conv2DTranspose: _conv("TRANSPOSE_CONV", is_transposed=True),
     keras.layers.Dense: _dense,

@@ -17,7 +17,7 @@ from tfq_lowbit.packing import WORD_BITS
 def lower_zero_padding(lowering, node):
     """Lower padding with the code of 0."""
     padding = node.layer.padding
-    pairs = padding if isinstance(node.layer, keras.layers.ZeroPadding2D) else [padding]
+    pairs = [padding] if isinstance(node.layer, keras.layers.ZeroPadding1D) else padding
     paddings = tuple(tuple(pair) for pair in pairs)
     lowering.move(node, lambda source, output: Pad(node.name, source, output, paddings))
 

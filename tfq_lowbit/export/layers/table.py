@@ -114,5 +114,6 @@ LOWERINGS = {
     keras.layers.UpSampling2D: lower_resize,
     keras.layers.ZeroPadding1D: lower_zero_padding,
     keras.layers.ZeroPadding2D: lower_zero_padding,
+    keras.layers.ZeroPadding3D: lower_zero_padding,
     **{layer_class: lower_identity for layer_class in NO_OPS},
 }

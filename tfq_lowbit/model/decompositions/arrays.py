@@ -15,7 +15,7 @@ from tfq_lowbit.wrappers import ChannelScale, WeightTensor
 
 layers = keras.layers
 KERNELS = (
-    *(layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D),
+    *(layers.Dense, layers.EinsumDense, layers.Conv1D, layers.Conv2D, layers.Conv3D),
     *(layers.DepthwiseConv1D, layers.DepthwiseConv2D),
 )
 

@@ -42,7 +42,7 @@ def decompose_center_crop(parts):
 def decompose_cropping(parts):
     """Take the cutting of borders apart."""
     layer, (edge,) = parts.call.layer, parts.call.data_inputs
-    pairs = layer.cropping if isinstance(layer, layers.Cropping2D) else [layer.cropping]
+    pairs = [layer.cropping] if isinstance(layer, layers.Cropping1D) else layer.cropping
     begin = [before for before, _ in pairs]
     return _cut(parts, edge, (*begin, 0), parts.call.output.shape[1:])
 

@@ -1,5 +1,7 @@
 """Pooling of sequences and of everything, as pooling of images."""
 
+import math
+
 import keras
 
 layers = keras.layers
@@ -23,19 +25,23 @@ def decompose_sequence_pool(pool_class):
     return decompose
 
 
-def decompose_sequence_mean(parts):
-    """Take a mean over the steps of a sequence apart: the mean of an image of height 1."""
-    layer, (edge,) = parts.call.layer, parts.call.data_inputs
-    image = parts.reshape("image", edge, (1, *edge.shape[1:]))
+def decompose_global_mean(parts):
+    """Take a mean over all positions of a sequence or volume apart: the mean of one image."""
+    layer, image = parts.call.layer, _as_one_image(parts)
     mean = parts.add("", lambda **options: layers.GlobalAveragePooling2D(**options), image)
     return parts.reshape("kept", mean, parts.call.output.shape[1:]) if layer.keepdims else mean
 
 
 def decompose_global_max(parts):
     """Take a maximum over all positions apart: a max pooling of one window, and its shape."""
-    (edge,) = parts.call.data_inputs
-    size = edge.shape[1:-1]
-    size = size if len(size) == 2 else (1, *size)
-    image = parts.reshape("image", edge, (*size, edge.shape[-1]))
+    image = _as_one_image(parts)
+    size = image.shape[1:-1]
     pooled = parts.add("", lambda **options: layers.MaxPooling2D(size, **options), image)
     return parts.reshape("flat", pooled, parts.call.output.shape[1:])
+
+
+def _as_one_image(parts):
+    """Reshape to an image: a sequence is one of height 1, the images of a volume are stacked."""
+    (edge,) = parts.call.data_inputs
+    *rows, columns, channels = edge.shape[1:]
+    return parts.reshape("image", edge, (math.prod(rows), columns, channels))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import keras
 
+from tfq_lowbit.model.decompositions.adaptive import decompose_adaptive
 from tfq_lowbit.model.decompositions.arrays import (
     decompose_conv,
     decompose_matmul,
@@ -38,7 +39,7 @@ from tfq_lowbit.model.decompositions.moving import (
 from tfq_lowbit.model.decompositions.normalization import decompose_normalization
 from tfq_lowbit.model.decompositions.pooling import (
     decompose_global_max,
-    decompose_sequence_mean,
+    decompose_global_mean,
     decompose_sequence_pool,
 )
 from tfq_lowbit.model.decompositions.recurrent import (
@@ -47,27 +48,43 @@ from tfq_lowbit.model.decompositions.recurrent import (
     decompose_time_distributed,
 )
 from tfq_lowbit.model.decompositions.separable import decompose_separable
+from tfq_lowbit.model.decompositions.volumes import (
+    decompose_volume_average,
+    decompose_volume_max,
+    decompose_volume_upsampling,
+)
 from tfq_lowbit.model.rules import Role, find_rule
 
 layers = keras.layers
 
 # Each takes the `Parts` and returns the edge, or the edges, that take the place of the outputs.
 _LAYERS: dict[type, Callable] = {
+    layers.AdaptiveAveragePooling1D: decompose_adaptive(layers.AveragePooling1D),
+    layers.AdaptiveAveragePooling2D: decompose_adaptive(layers.AveragePooling2D),
+    layers.AdaptiveAveragePooling3D: decompose_adaptive(layers.AveragePooling3D),
+    layers.AdaptiveMaxPooling1D: decompose_adaptive(layers.MaxPooling1D),
+    layers.AdaptiveMaxPooling2D: decompose_adaptive(layers.MaxPooling2D),
+    layers.AdaptiveMaxPooling3D: decompose_adaptive(layers.MaxPooling3D),
     layers.Attention: decompose_dot_product,
     layers.AveragePooling1D: decompose_sequence_pool(layers.AveragePooling2D),
+    layers.AveragePooling3D: decompose_volume_average,
     layers.Bidirectional: decompose_bidirectional,
     layers.CenterCrop: decompose_center_crop,
     layers.Cropping1D: decompose_cropping,
     layers.Cropping2D: decompose_cropping,
+    layers.Cropping3D: decompose_cropping,
     layers.Dot: decompose_dot,
     layers.GRU: decompose_recurrent,
-    layers.GlobalAveragePooling1D: decompose_sequence_mean,
+    layers.GlobalAveragePooling1D: decompose_global_mean,
+    layers.GlobalAveragePooling3D: decompose_global_mean,
     layers.GlobalMaxPooling1D: decompose_global_max,
     layers.GlobalMaxPooling2D: decompose_global_max,
+    layers.GlobalMaxPooling3D: decompose_global_max,
     layers.GroupQueryAttention: decompose_grouped,
     layers.LSTM: decompose_recurrent,
     layers.LayerNormalization: decompose_layer_norm,
     layers.MaxPooling1D: decompose_sequence_pool(layers.MaxPooling2D),
+    layers.MaxPooling3D: decompose_volume_max,
     layers.MultiHeadAttention: decompose_multi_head,
     layers.Normalization: decompose_normalization,
     layers.RMSNormalization: decompose_rms_norm,
@@ -79,12 +96,13 @@ _LAYERS: dict[type, Callable] = {
     layers.TimeDistributed: decompose_time_distributed,
     layers.UnitNormalization: decompose_unit_norm,
     layers.UpSampling1D: decompose_sequence_upsampling,
+    layers.UpSampling3D: decompose_volume_upsampling,
 }
 # Operations of Keras that no one layer does, by the name of their class, which is private.
 _OPERATIONS: dict[str, Callable] = {
     "Add": decompose_sum(layers.Add),
     "Conv": decompose_conv(
-        {3: layers.Conv1D, 4: layers.Conv2D},
+        {3: layers.Conv1D, 4: layers.Conv2D, 5: layers.Conv3D},
         lambda window, filters: {"filters": filters, "kernel_size": window},
         "kernel_",
     ),
