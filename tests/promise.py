@@ -10,9 +10,9 @@ from tfq_lowbit.native import load_delegate
 from tfq_lowbit.targets import TARGETS
 
 # What Keras and the runtime compute in float differs in last bits: of layers in float, of binary
-# layers whose scales fold into one, of layers that were wrapped by hand, whose quantizers do not know
-# how their inputs were computed. Values within rounding errors of the middle between two codes may
-# then fall to either side.
+# layers whose scales fold into one, of layers that were wrapped by hand, whose quantizers do not
+# know how their inputs were computed. Values within rounding errors of the middle between two codes
+# may then fall to either side.
 MIN_EQUAL_FRACTION, FREE_TIES = 0.999, 4
 MAX_STEP_DIFFERENCE = 1
 # End to end such a tie spreads, and now and then moves the larger of two close scores; among few
