@@ -32,8 +32,8 @@ HEADINGS = (
 TRAINED_HEADING = "## Trained networks"  # `benchmarks.trained_models` writes what follows
 INTRODUCTION = f"""# Models
 
-Written by `python -m benchmarks.models`; a slow test makes rows again and compares layers,
-exactness and bytes. Ties fall elsewhere on another processor.
+Written by `python -m benchmarks.models`; a slow test makes rows again and compares all but the
+milliseconds.
 
 Models of keras.applications with random weights (images of 64 pixels, or the fewest that the class
 takes; a thousand logits as outputs), and small ones of other kinds (`benchmarks/zoo.py`),
@@ -43,9 +43,9 @@ calibrated on {NUM_IMAGES} random inputs and compared on {NUM_COMPARED} others.
 - **exact**: LiteRT equals the lowered graph bit for bit, in every tensor of the file.
 - **Keras, by layer**: codes equal to LiteRT's, of all layers, each fed the same codes.
 - **worst layer**: the smallest fraction of any layer, and the largest difference.
-- **top-1**: inputs whose largest output is at the same place in Keras and LiteRT, end to end. A
-  thousand random logits lie close together, and in a deep network of random weights a single
-  rounding tie grows from layer to layer. Below are trained networks.
+- **top-1**: inputs whose largest output is at the same place in Keras (`predict`) and LiteRT, end
+  to end. A thousand random logits lie close together, and in a deep network of random weights a
+  single code that parts grows from layer to layer.
 - **bytes**: of the file, smallest; **ms**: LiteRT, one thread, one input, on a busy machine."""
 
 

@@ -1,7 +1,7 @@
 """Shipped equals trained: whole networks at every pair of widths, and every arrangement of layers.
 
-LiteRT equals the lowered graph bit for bit, and so does the NumPy evaluator; Keras equals it but
-for rounding ties. Each holds for whole networks and layer by layer.
+LiteRT equals the lowered graph bit for bit, and so do the NumPy evaluator and Keras. Each holds for
+whole networks and layer by layer.
 """
 
 import keras
