@@ -75,6 +75,20 @@ NETS = {
         conv(16, 2, groups=8, strides=2),
         inputs=volume(),
     ),
+    "transposed": lambda: chain(
+        layers.Conv3DTranspose(8, 3, strides=2, padding="same", use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Conv3DTranspose(4, (4, 2, 3), strides=(2, 1, 1), padding="same"),
+        conv(3, 1),
+        inputs=volume(2),
+    ),
+    "transposed beyond the window": lambda: chain(
+        layers.Conv3DTranspose(8, (3, 2, 4), strides=(2, 1, 3), activation="relu"),
+        layers.Conv3DTranspose(5, (1, 2, 2), strides=(3, 1, 2)),
+        layers.Conv3DTranspose(3, 3, strides=2, padding="same", output_padding=(1, 0, 1)),
+        inputs=keras.Input((2, 2, 3, 3)),
+    ),
     "largest": lambda: chain(
         conv(),
         layers.MaxPooling3D((3, 2, 3), (2, 1, 2), padding="same"),
@@ -137,7 +151,10 @@ NETS = {
 RECIPES = {"W4A4": Recipe.lsq(4, 4, first_last_bits=None), "W8A8": Recipe.lsq(8, 8)}
 
 
-@pytest.mark.parametrize("net", rows(NETS, ["convolutions", "grouped", "averages", "resnet"]))
+FAST = ["convolutions", "grouped", "transposed", "averages", "resnet"]
+
+
+@pytest.mark.parametrize("net", rows(NETS, FAST))
 @pytest.mark.parametrize("recipe", rows(RECIPES, RECIPES))
 def test_volumes_ship_what_was_trained(net, recipe):
     model = randomize(NETS[net]())

@@ -45,6 +45,20 @@ def test_the_depth_of_a_window_lies_in_the_channels():
     assert form.view_output((None, 4, 2, 2, 6)) == (None, 2, 2, 6)
 
 
+def test_the_depth_of_a_transposed_window_is_reversed():
+    layer = layers.Conv3DTranspose(6, (2, 1, 4), strides=(1, 2, 3))
+    layer.build((None, 5, 5, 7, 3))
+    form = kernel_form(layer, 8, 5)
+    codes = np.arange(np.prod(layer.kernel.shape)).reshape(layer.kernel.shape)
+    stored = form.to_operator(codes)
+    assert stored.shape == (2, 4, 2 * 3, 6)  # no row is missing within the stride
+    np.testing.assert_array_equal(stored[0, 2, 3 + 1, 5], codes[0, 0, 2, 5, 1])
+    np.testing.assert_array_equal(stored[0, 2, 1, 5], codes[1, 0, 2, 5, 1])
+    assert not stored[1].any()
+    np.testing.assert_array_equal(form.spec.to_layer(stored), codes)
+    assert form.spec.operator == "TRANSPOSE_CONV" and form.spec.strides == (2, 3)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_convolutions_stay_what_they_are(name):
     layer, shape = OTHERS[name]

@@ -67,6 +67,7 @@ def of_volumes():
     x = layers.Conv3D(8, (3, 2, 2), padding="same", use_bias=False, name="conv")(inputs)
     x = layers.ReLU()(layers.BatchNormalization()(x))
     x = layers.Conv3D(6, 2, strides=(2, 1, 1), name="strided")(x)
+    x = layers.Conv3DTranspose(4, 2, strides=2, name="in_float")(x)
     return keras.Model(inputs, layers.GlobalAveragePooling3D()(x))
 
 

@@ -39,6 +39,7 @@ TAKEN = {
     "DepthwiseConv1D": (lambda: layers.DepthwiseConv1D(3), Role.KERNEL),
     "Conv1DTranspose": (lambda: layers.Conv1DTranspose(2, 3), Role.KERNEL),
     "Conv2DTranspose": (lambda: layers.Conv2DTranspose(2, 3, strides=2), Role.KERNEL),
+    "Conv3DTranspose": (lambda: layers.Conv3DTranspose(2, 3, strides=2), Role.KERNEL),
     "EinsumDense": (
         lambda: layers.EinsumDense("abc,cde->abde", (2, 3, 4), bias_axes="e"),
         Role.KERNEL,
@@ -386,10 +387,10 @@ REFUSED = {
     "subclass": (lambda: MyDense(2), "MyDense", "the layers that can are"),
     "Conv3D": (lambda: layers.Conv3D(2, 3, activation="glu"), "Conv3D", "'glu'.*relu6"),
     "Conv3D channels": (lambda: layers.Conv3D(2, 3, **FIRST), "Conv3D", "channels_last"),
-    "Conv3DTranspose": (
-        lambda: layers.Conv3DTranspose(2, 3),
+    "Conv3DTranspose padding": (
+        lambda: layers.Conv3DTranspose(2, 2, strides=3, padding="same", output_padding=1),
         "Conv3DTranspose",
-        "the layers that can are .*Conv3D",
+        r"output_padding needs .* kernel of at least the strides.*kernel_size=\(2, 2, 2\)",
     ),
 }
 

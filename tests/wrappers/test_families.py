@@ -22,6 +22,7 @@ class OwnDense(layers.Dense):
         (layers.DepthwiseConv2D(3), (2, 3)),
         (layers.Conv1DTranspose(4, 3), (1,)),
         (layers.Conv2DTranspose(4, 3), (2,)),
+        (layers.Conv3DTranspose(4, 3), (3,)),
         (layers.Dense(4), (1,)),
         (layers.EinsumDense("abc,cde->abde", (2, 3, 4)), (1, 2)),
         (layers.EinsumDense("...xy,yzx->...z", 4), (1,)),
@@ -36,7 +37,7 @@ def test_a_layer_with_a_kernel_has_a_family(layer, channel_axes):
 
 
 REFUSED = [
-    layers.Conv3DTranspose(4, 3, name="odd"),
+    layers.ConvLSTM1D(4, 3, name="odd"),
     layers.SeparableConv2D(4, 3, name="odd"),
     layers.LSTM(4, name="odd"),
     layers.ReLU(name="odd"),

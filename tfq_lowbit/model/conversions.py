@@ -12,7 +12,7 @@ import keras
 from tfq_lowbit.model.graph import Edge, Graph, Node, unused_name
 from tfq_lowbit.model.rules import Role, refusal
 from tfq_lowbit.quantizers import WIDE_BITS
-from tfq_lowbit.wrappers import Narrow, RPReLU, Widen
+from tfq_lowbit.wrappers import TRANSPOSED, Narrow, RPReLU, Widen
 
 # Calls that work in the type of their input, whatever the recipe says of them.
 FOLLOWING = (Role.ACTIVATION, Role.AVERAGE_POOL, Role.BATCH_NORM, Role.MAX_POOL, Role.SHAPE)
@@ -25,7 +25,7 @@ MEND = "give it eight bits, recipe.override(layer, activation_bits=8)"
 
 def why_never_wide(layer, role) -> str:
     """Return why a layer has no right int16 kernel, "" where it has one."""
-    if isinstance(layer, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose):
+    if isinstance(layer, TRANSPOSED):
         return "the int16 kernel of TRANSPOSE_CONV keeps the batch that a file was written for"
     if role is Role.AVERAGE_POOL and not isinstance(layer, keras.layers.AveragePooling2D):
         return "RESIZE_BILINEAR has no int16 kernel that is known to round as the layer does"

@@ -3,7 +3,7 @@
 import keras
 
 from tfq_lowbit.model.activations import KNOWN, activation_name
-from tfq_lowbit.wrappers import bias_reason, parse_equation
+from tfq_lowbit.wrappers import TRANSPOSED, bias_reason, parse_equation
 
 
 def needs_channels_last(layer):
@@ -60,8 +60,7 @@ def einsum_dense(layer):
 
 # More to check in a family than that its activation is known.
 KERNEL_LAYERS = {
-    keras.layers.Conv1DTranspose: transposed,
-    keras.layers.Conv2DTranspose: transposed,
+    **dict.fromkeys(TRANSPOSED, transposed),
     keras.layers.EinsumDense: einsum_dense,
 }
 

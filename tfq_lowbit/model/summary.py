@@ -7,6 +7,7 @@ import keras
 
 from tfq_lowbit.model.graph import read_graph
 from tfq_lowbit.wrappers import (
+    TRANSPOSED,
     BinaryWrapper,
     FloatIsland,
     QuantizeActivation,
@@ -186,7 +187,7 @@ def _layer_summary(graph, node):
     wrapper, layer = node.layer, node.layer.layer
     kernel, channels = layer.kernel.shape, math.prod(channel_shape(layer))
     size, bits = math.prod(kernel), wrapper.kernel_quantizer.num_bits
-    is_transposed = isinstance(layer, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose)
+    is_transposed = isinstance(layer, TRANSPOSED)
     moved = node.data_inputs[0].shape[:-1] if is_transposed else node.output.shape
     positions = math.prod(size or 1 for size in moved[1:])
     positions = positions if is_transposed else positions // channels

@@ -24,6 +24,8 @@ from tfq_lowbit.wrappers import (
 OF_KERNELS = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 # Theirs would not see a mask that comes with their input, unseen in the graph.
 OF_KERNELS_WITHOUT_MASKS = (keras.layers.GroupQueryAttention, keras.layers.MultiHeadAttention)
+# The channels of their kernels are an axis in the middle, along which no runtime was measured.
+WITHOUT_UNPACKING = (keras.layers.Conv3DTranspose,)
 DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 
 
@@ -95,6 +97,8 @@ def is_weight_only(graph: Graph) -> bool:
 
 
 def _has_weights(layer):
+    if type(layer) in WITHOUT_UNPACKING:
+        return False
     return type(layer) is keras.layers.Embedding or find_family(layer) is not None
 
 

@@ -9,6 +9,7 @@ from tfq_lowbit.wrappers.conversion import WIDENING, Narrow, Widen
 from tfq_lowbit.wrappers.dense_equation import DenseEquation, bias_reason, parse_equation
 from tfq_lowbit.wrappers.families import (
     FAMILIES,
+    TRANSPOSED,
     Family,
     channel_axes,
     channel_shape,
@@ -38,6 +39,7 @@ __all__ = [
     "MASKED_SCORE",
     "PACT",
     "STANDALONE_CODE",
+    "TRANSPOSED",
     "RPReLU",
     "AxisMean",
     "BinaryWrapper",

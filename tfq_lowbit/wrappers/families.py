@@ -85,8 +85,15 @@ FAMILIES = (
     Family(keras.layers.DepthwiseConv2D, _depthwise_conv, (2, 3)),
     Family(keras.layers.Conv1DTranspose, _conv_transpose, (1,)),
     Family(keras.layers.Conv2DTranspose, _conv_transpose, (2,)),
+    Family(keras.layers.Conv3DTranspose, _conv_transpose, (3,)),
     Family(keras.layers.Dense, _dense, (1,)),
     Family(keras.layers.EinsumDense, _einsum_dense, _new_axes, is_flat=False),
+)
+# The convolutions among them that spread their input.
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
 )
 
 

@@ -1,8 +1,8 @@
 """Which integer operator each layer with a kernel becomes, and how it sees input and kernel.
 
 Integer runtimes have kernels for images and for matrices only: a layer on sequences is one on
-images of height 1, one on volumes one on the images in them, which have the images around them in
-their channels, and a dense layer over several axes one over their product.
+images of height 1, one on volumes one on images that have those around them in their channels, and
+a dense layer over several axes one over their product.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy as np
 from tfq_lowbit.export.operators import Pad
 from tfq_lowbit.export.pending_kernel import KernelSpec
 from tfq_lowbit.export.views import view
-from tfq_lowbit.export.volumes import gather_depth
+from tfq_lowbit.export.volumes import gather_depth, spread_depth
 from tfq_lowbit.wrappers import parse_equation
 
 
@@ -123,25 +123,31 @@ def _conv_form(operator, layer, num_bits, rank, is_transposed=False):
         # TensorFlow's depthwise convolution takes equal strides; a height of 1 has no second.
         height = strides[0] if operator == "DEPTHWISE_CONV_2D" else 1
         strides, dilation, window = (height, *strides), (1, *dilation), (1, *window)
+    spec = KernelSpec(operator, strides, dilation, padding.upper(), num_bits)
+    to_operator, to_image = _layout(spec, window, is_transposed)
+    if not is_sequence:
+        spec.to_layer = to_image
+        return KernelForm(spec, to_operator=to_operator)
+    spec.to_layer = lambda codes: to_image(codes)[0]
+    take = _padded_before(before) if before else _viewed(_as_image)
+    return KernelForm(spec, take, _as_image, lambda kernel: to_operator(kernel[None]))
 
+
+def _layout(spec, window, is_transposed):
+    """Return the functions from a kernel of images to the operator's, and back."""
     # A kernel within its stride is not delegated, and then rounds twice: zeros make it larger.
-    missing = [max(stride - size, 0) for stride, size in zip(strides, window, strict=True)]
+    missing = [max(stride - size, 0) for stride, size in zip(spec.strides, window, strict=True)]
     missing = missing if is_transposed else [0, 0]
 
     def to_operator(kernel):
-        kernel = kernel[None] if is_sequence else kernel
         kernel = np.swapaxes(kernel, 2, 3) if is_transposed else kernel
         return np.pad(kernel, [*((0, count) for count in missing), (0, 0), (0, 0)])
 
-    def to_layer(codes):
+    def to_image(codes):
         codes = codes[: window[0], : window[1]]
-        codes = np.swapaxes(codes, 2, 3) if is_transposed else codes
-        return codes[0] if is_sequence else codes
+        return np.swapaxes(codes, 2, 3) if is_transposed else codes
 
-    spec = KernelSpec(operator, strides, dilation, padding.upper(), num_bits, to_layer)
-    shaped = _as_image if is_sequence else _same
-    take = _padded_before(before) if before else _viewed(shaped)
-    return KernelForm(spec, take, shaped, to_operator)
+    return to_operator, to_image
 
 
 def _is_depthwise(layer):
@@ -163,34 +169,43 @@ def _in_single_channels(layer, num_bits, rank):
     return form
 
 
-def _volume_conv(layer, num_bits, rank):
-    """Return the form of a convolution of volumes: the window's depth lies in the channels."""
-    del rank
-    shape = layer.kernel.shape  # depth, height, width, inputs / groups, outputs
+def _volume_conv(operator, gather, is_transposed=False):
+    """Return the form of convolutions of volumes: the window's depth lies in the channels."""
+    # The axis of the inputs, which takes the depth, and the order of that.
+    place, step = (3, -1) if is_transposed else (2, 1)
 
-    def take(emitter, name, source):
-        return gather_depth(emitter, name, source, layer)
+    def make(layer, num_bits, rank):
+        del rank
+        sizes: Any = (layer.strides, layer.dilation_rate, layer.kernel_size)
+        strides, dilation, window = (tuple(size)[1:] for size in sizes)
+        spec = KernelSpec(operator, strides, dilation, layer.padding.upper(), num_bits)
+        to_operator, to_image = _layout(spec, window, is_transposed)
+        depth, *image = layer.kernel.shape
+        apart = (*image[:place], depth, *image[place:])
+        joined = (*image[:place], -1, *image[place + 1 :])
 
-    def to_operator(kernel):
-        _, height, width, _, outputs = shape
-        return np.moveaxis(kernel, 0, 2).reshape(height, width, -1, outputs)
+        def take(emitter, name, source):
+            return gather(emitter, name, source, layer)
 
-    def to_layer(codes):
-        depth, height, width, *channels = shape
-        return np.moveaxis(codes.reshape(height, width, depth, *channels), 2, 0)
+        def from_layer(kernel):
+            return to_operator(np.moveaxis(kernel[::step], 0, place).reshape(joined))
 
-    strides, dilation = tuple(layer.strides)[1:], tuple(layer.dilation_rate)[1:]
-    padding = layer.padding.upper()
-    spec = KernelSpec("CONV_2D", strides, dilation, padding, num_bits, to_layer)
-    return KernelForm(spec, take, _as_images, to_operator)
+        def to_layer(codes):
+            return np.moveaxis(to_image(codes).reshape(apart), place, 0)[::step]
+
+        spec.to_layer = to_layer
+        return KernelForm(spec, take, _as_images, from_layer)
+
+    return make
 
 
 _FORMS = {
     keras.layers.Conv1D: _conv("CONV_2D"),
     keras.layers.Conv2D: _conv("CONV_2D"),
-    keras.layers.Conv3D: _volume_conv,
+    keras.layers.Conv3D: _volume_conv("CONV_2D", gather_depth),
     keras.layers.Conv1DTranspose: _conv("TRANSPOSE_CONV", is_transposed=True),
     keras.layers.Conv2DTranspose: _conv("TRANSPOSE_CONV", is_transposed=True),
+    keras.layers.Conv3DTranspose: _volume_conv("TRANSPOSE_CONV", spread_depth, is_transposed=True),
     keras.layers.Dense: _dense,
     keras.layers.DepthwiseConv1D: _conv("DEPTHWISE_CONV_2D"),
     keras.layers.DepthwiseConv2D: _conv("DEPTHWISE_CONV_2D"),
