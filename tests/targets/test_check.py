@@ -81,9 +81,10 @@ def border(code, types):
     return one_operator(code, tensors[:1], tensors[1:])
 
 
-def transposed(stride, type="INT8"):
+def transposed(stride, type="INT8", offsets=None):
     row = ("TransposeConvOptions", dict(strideH=stride, strideW=stride))
-    inputs = [integers(1, 24, 24, 6), weights(6, 3, 3, 4, type=type), tensor(IMAGE), bias(6)]
+    inputs = [integers(1, 24, 24, 6), weights(6, 3, 3, 4, type=type), tensor(IMAGE)]
+    inputs.append(offsets or bias(6))
     return one_operator("TRANSPOSE_CONV", inputs, [tensor((1, 24, 24, 6))], row, 3)
 
 
@@ -172,6 +173,10 @@ BROKEN = {
             3,
         ),
         conv(),
+    ),
+    ("ethos-u", "A bias must be constant"): (
+        transposed(2, offsets=tensor((6,), "INT32")),
+        transposed(2),
     ),
     ("ethos-u", "Strides beyond 3"): (
         depthwise(("DepthwiseConv2DOptions", dict(strideH=4, strideW=4, padding=1))),

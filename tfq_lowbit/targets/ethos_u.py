@@ -46,7 +46,8 @@ RESIZE_FACTORS = (1, 2, 4, 8)
 
 
 def _computed_bias(operator):
-    bias = operator.inputs[2] if len(operator.inputs) > 2 else None
+    place = 3 if operator.code == "TRANSPOSE_CONV" else 2  # which takes the shape of its output too
+    bias = operator.inputs[place] if len(operator.inputs) > place else None
     return "one that is computed" if bias is not None and not bias.is_constant else ""
 
 
