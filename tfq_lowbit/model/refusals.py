@@ -5,6 +5,13 @@ import keras
 from tfq_lowbit.model.activations import KNOWN, activation_name
 from tfq_lowbit.wrappers import TRANSPOSED, bias_reason, parse_equation
 
+# The cells of an `RNN` that have a form, and the layers that run them.
+LAYERS_OF_CELLS = {
+    keras.layers.GRUCell: keras.layers.GRU,
+    keras.layers.LSTMCell: keras.layers.LSTM,
+    keras.layers.SimpleRNNCell: keras.layers.SimpleRNN,
+}
+
 
 def needs_channels_last(layer):
     """Return why a layer of images or sequences cannot be quantized."""
@@ -197,13 +204,11 @@ def recurrent(layer):
 def rnn(layer):
     """Return why an `RNN` cannot be quantized."""
     cell = layer.cell
-    known = (keras.layers.GRUCell, keras.layers.LSTMCell, keras.layers.SimpleRNNCell)
     cells = cell.cells if isinstance(cell, keras.layers.StackedRNNCells) else [cell]
     for each in cells:
-        if type(each) not in known:
-            return (
-                f"its cells must be LSTMCell, GRUCell or SimpleRNNCell, not {type(each).__name__}"
-            )
+        if type(each) not in LAYERS_OF_CELLS:
+            known = ", ".join(known.__name__ for known in LAYERS_OF_CELLS)
+            return f"its cells must be of {known}, not {type(each).__name__}"
         if each.recurrent_dropout:
             return f"recurrent_dropout must be 0, received {each.recurrent_dropout!r}"
     if layer.return_state:
@@ -216,8 +221,9 @@ def rnn(layer):
 def bidirectional(layer):
     """Return why a `Bidirectional` cannot be quantized."""
     for each in (layer.forward_layer, layer.backward_layer):
-        if type(each) not in (keras.layers.SimpleRNN, keras.layers.GRU, keras.layers.LSTM):
-            return f"its layer must be SimpleRNN, GRU or LSTM, received {type(each).__name__}"
+        if type(each) not in LAYERS_OF_CELLS.values():
+            known = ", ".join(known.__name__ for known in LAYERS_OF_CELLS.values())
+            return f"its layer must be one of {known}, received {type(each).__name__}"
         if each.return_state:
             return "return_state=True has no form here"
         reason = recurrent(each)

@@ -3,14 +3,10 @@
 import keras
 
 from tfq_lowbit.model.decompositions.recurrent import sequence_of
+from tfq_lowbit.model.refusals import LAYERS_OF_CELLS
 from tfq_lowbit.model.rules import refusal
 
 layers = keras.layers
-LAYERS_OF_CELLS = {
-    layers.GRUCell: layers.GRU,
-    layers.LSTMCell: layers.LSTM,
-    layers.SimpleRNNCell: layers.SimpleRNN,
-}
 
 
 def decompose_cells(parts):
