@@ -293,7 +293,7 @@ REFUSED = {
     "Bidirectional": (
         lambda: layers.Bidirectional(layers.RNN(layers.LSTMCell(2))),
         "Bidirectional",
-        "must be SimpleRNN, GRU or LSTM, received RNN",
+        "must be one of GRU, LSTM, SimpleRNN, received RNN",
     ),
     "Bidirectional state": (
         lambda: layers.Bidirectional(layers.LSTM(2, return_state=True)),
