@@ -1,7 +1,7 @@
 """The first promise as assertions: what is shipped computes what was trained."""
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from tests.evaluator import evaluate
 from tfq_lowbit.export import KERAS_LITERT, lower, write_tflite
@@ -20,14 +20,17 @@ MAX_STEP_DIFFERENCE = 1
 MIN_TOP1_AGREEMENT, FREE_TOP1 = 0.995, 1
 
 
-def run_litert(content, inputs):
-    """Returns the outputs of LiteRT with its default resolver, at the batch of `inputs`.
+def run_litert(content, inputs, resolver="AUTO"):
+    """Returns the outputs of LiteRT, with its default resolver, at the batch of `inputs`.
 
     The delegate is loaded for a file with custom operators.
     """
     delegates = [load_delegate()] if b"Tfq" in content else None
     interpreter = Interpreter(
-        model_content=content, num_threads=1, experimental_delegates=delegates
+        model_content=content,
+        num_threads=1,
+        experimental_delegates=delegates,
+        experimental_op_resolver_type=OpResolverType[resolver],
     )
     details = interpreter.get_input_details()
     has_fixed_batch = details[0]["shape_signature"][0] == 1
