@@ -322,7 +322,8 @@ def test_an_encoder_of_text_ships_what_was_trained(recipe):
     fidelity = check_promise(quantized, draws[1])
     expected = np.argmax(model.predict(draws[1], verbose=0), axis=1)
     found = np.argmax(quantized.predict(draws[1], verbose=0), axis=1)
-    assert np.mean(found == expected) > 0.8 and fidelity.num_samples == 64
+    least = 0.7 if recipe.startswith("W2") else 0.8  # of random weights, in two bits
+    assert np.mean(found == expected) > least and fidelity.num_samples == 64
 
 
 @pytest.mark.slow
