@@ -52,13 +52,17 @@ def test_integers_are_rounded_as_the_kernel_does(seed):
     assert np.any(np.rint(values / step) != expected)
 
 
-def test_what_is_no_integer_stays():
+def test_a_bound_that_is_no_integer_stays():
+    values, unit = np.array([6.0, 1.4, 0.7], np.float32), np.float32(0.7)
+    found = scaled_on_grid(values, np.float32(1), unit, 0.125, is_bounded=True)
+    np.testing.assert_array_equal(found, [6.0, 1.375, 0.75])
+    np.testing.assert_array_equal(scaled_on_grid(values, np.float32(1), unit, 0.125)[:1], [6.25])
+
+
+def test_without_a_unit_values_are_rounded_as_they_are():
     values = np.array([6.0, 0.3, -1.7], np.float32)
-    np.testing.assert_array_equal(scaled_on_grid(values, 1.0, 0.7, 0.01)[:1], values[:1])
-    np.testing.assert_array_equal(scaled_on_grid(values, 1.0, 0.0, 0.01), values)
-    np.testing.assert_array_equal(
-        round_as_kernel(values, {"accumulate": tf.zeros((2, 3))}, [0.01, -128, 127]), values
-    )
+    found = round_as_kernel(values, {"accumulate": tf.zeros((2, 3))}, [0.125, -128.0, 127.0])
+    np.testing.assert_array_equal(found, [6.0, 0.25, -1.75])
 
 
 COUNT, WIDTH, SIDE = 32, 8192, 24

@@ -42,8 +42,9 @@ class Origins:
         node, clamps, is_pooled = self._before(edge)
         if node is None:
             return None
+        is_bounded = any(clamp.upper is not None or clamp.lower for clamp in clamps)
         if node.output in built.scales:
-            return {"accumulate": built.scales[node.output]}
+            return {"bounded" if is_bounded else "accumulate": built.scales[node.output]}
         operation = OPERATIONS.get(type(node.layer))
         edges = node.data_inputs
         if operation and not (len(edges) == 2 and all(each in built.grids for each in edges)):
@@ -52,7 +53,7 @@ class Origins:
             factor = getattr(node.layer, "scale", 1.0)  # of a `MatMul`
             return {operation: {str(factor): [built.grids[each] for each in edges]}}
         # Sums are computed anew, from their operands: only what a ReLU does can be done again.
-        if is_pooled or any(clamp.upper is not None or clamp.lower for clamp in clamps):
+        if is_pooled or is_bounded:
             return None
         if operation:
             return {operation: [[built.tensors[each], built.grids[each]] for each in edges]}
@@ -83,6 +84,8 @@ class Origins:
             else:
                 is_pooled = True
             node = placement.producer(node.data_inputs[0])
+        if node is not None and placement.roles[node] is Role.KERNEL:
+            clamps.append(clamp_of(node.layer))
         return node, clamps, is_pooled
 
     def _passes(self, node):

@@ -26,7 +26,8 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
     single code 127 or -127: then the unit is `step_in / 127`.
 
     Args:
-        return_accumulator_scales: also return those of the output, for the quantizer that follows.
+        return_accumulator_scales: also return those of the output, for the quantizer that follows;
+            zeros in training.
         **kwargs: as `keras.layers.BatchNormalization`.
 
     Call arguments:

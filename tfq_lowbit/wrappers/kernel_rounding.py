@@ -9,7 +9,8 @@ An *origin* says how a tensor was computed: a dict from an operation to the tens
 which a Keras model can hold as a call argument. Grids are `[step_size, q_min, q_max]`.
 
 - `{"accumulate": s}`: sums of products of codes and a bias, in units of `s[0] * s[1]`, or such sums
-  rectified or pooled: a convolution or dense layer, normalized or not.
+  rectified or pooled: a convolution or dense layer, normalized or not. `"bounded"`: likewise, but
+  between bounds other than 0.
 - `{"multiply": {"1.0": [g_1, g_2]}}`: products of two tensors of codes on these grids, or sums of
   such products, and a factor.
 - `{"add": [[x_1, g_1], [x_2, g_2]]}`, `"subtract"`, `"average"`: two tensors and their grids.
@@ -27,8 +28,10 @@ from tfq_lowbit.wrappers.accumulator import SMALLEST_UNIT
 # The larger of the two multipliers of a sum has 21 bits.
 MULTIPLIER_BITS = 20
 # How far from an integer a value may lie, in its unit, that is a sum of integers but for rounding
-# errors. The bound of a ReLU6 may lie anywhere, and stays.
+# errors. A bound, as that of a ReLU6, may lie anywhere.
 NEARLY = 0.125
+# Of a step, what takes the place of a unit of 0.
+FINE_UNIT = 2.0**-16
 
 
 def round_as_kernel(values, origin, grid):
@@ -80,28 +83,30 @@ def sum_on_grid(left, right, step_size, sign=1):
     return tf.cast(tf.floor(total), tf.float32) * step_size
 
 
-def scaled_on_grid(values, left, right, step_size):
+def scaled_on_grid(values, left, right, step_size, is_bounded=False):
     """Return integers in units of `left * right` as multiples of a step.
 
     XNNPACK rounds a product in float32 once, half to even: `y = step * rint(n * M)` with
-    `M = (left * right) / step` and the integer `n = values / (left * right)`. A value that is no
-    multiple of the unit stays as it is.
+    `M = (left * right) / step` and the integer `n = values / (left * right)`.
 
     Args:
         values: float32 tensor.
         left: float32, broadcastable to `values`: the scale of an input, say.
-        right: likewise, that of a kernel.
+        right: likewise, that of a kernel. A unit of 0 is none: such values are rounded as they are.
         step_size: float32 scalar, of the result.
+        is_bounded: whether values may lie at a bound that is no multiple of the unit.
 
     Returns:
         A float32 tensor, not clipped.
     """
     unit = left * right
-    is_known = unit > SMALLEST_UNIT
-    integers = tf.math.divide_no_nan(values, tf.where(is_known, unit, 0.0))
+    unit = tf.where(unit > SMALLEST_UNIT, unit, step_size * FINE_UNIT)
+    integers = values * reciprocal(unit)
     nearest = tf.round(integers)
-    is_integer = is_known & (tf.abs(integers - nearest) <= NEARLY)
-    return tf.where(is_integer, tf.round(nearest * rounded(unit / step_size)) * step_size, values)
+    if is_bounded:
+        away = nearest - integers
+        nearest = integers + away * tf.cast(tf.abs(away) <= NEARLY, tf.float32)
+    return tf.round(nearest * rounded(unit / step_size)) * step_size
 
 
 def mean_on_grid(values, count, source, grid):
@@ -131,10 +136,15 @@ def _accumulate(values, scales, grid):
     return scaled_on_grid(values, scales[0], scales[1], step_size_of(grid))
 
 
+def _bounded(values, scales, grid):
+    return scaled_on_grid(values, scales[0], scales[1], step_size_of(grid), is_bounded=True)
+
+
 def _multiply(values, grids_by_factor, grid):
     ((factor, grids),) = grids_by_factor.items()
     left, right = map(step_size_of, grids)
-    return scaled_on_grid(values, left * float(factor), right, step_size_of(grid))
+    left = left * float(factor)
+    return scaled_on_grid(values, left, right, step_size_of(grid), is_bounded=True)
 
 
 def _keep(values, source, grid):
@@ -170,7 +180,7 @@ def _concatenate(values, parts_by_axis, grid):
 
 def _rectified(values, rounded):
     """Return 0 where a ReLU behind what was rounded, or a sum of nothing, left 0."""
-    return tf.where(values == 0, tf.zeros_like(values), rounded)
+    return rounded * tf.cast(values != 0, tf.float32)
 
 
 def _power_of_two(exponent):
@@ -181,6 +191,7 @@ def _power_of_two(exponent):
 
 _OPERATIONS = {
     "accumulate": _accumulate,
+    "bounded": _bounded,
     "multiply": _multiply,
     "keep": _keep,
     "add": _add,

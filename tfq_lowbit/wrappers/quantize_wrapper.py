@@ -30,7 +30,8 @@ class QuantizeWrapper(keras.layers.Wrapper):
         input_quantizer: quantizer of the input, None where the producer quantizes it.
         output_quantizer: quantizer of the output, None where a later layer does.
         return_accumulator_scales: also return `[step_in, step_kernel]`, float32 of shape
-            (2, *channels), for the batch normalization or the quantizer that follows.
+            (2, *channels), for the batch normalization or the quantizer that follows; zeros in
+            training, where nothing is rounded to them.
 
     Call arguments:
         inputs: tensor of the wrapped layer's input shape.
@@ -113,9 +114,10 @@ class QuantizeWrapper(keras.layers.Wrapper):
             inputs = self.input_quantizer(inputs, training=training)
         channels = channel_shape(self.layer)
         scales = unknown_scales(channels)
-        if step_in is not None and (self.return_accumulator_scales or not training):
+        unit = None
+        if step_in is not None and not training:
             scales = pack_scales(step_in, tf.reshape(self.kernel_step_size(), channels))
-        unit = None if step_in is None or training else unit_of(scales)
+            unit = unit_of(scales)
         if unit is None or self.layer.compute_dtype != "float32":
             outputs = self.apply(inputs, unit, training)
         else:
@@ -123,7 +125,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
         if self.output_quantizer is not None:
             if unit is not None:
                 step_size = self.output_quantizer.encode(outputs).step_size
-                rounded = scaled_on_grid(outputs, scales[0], scales[1], step_size)
+                rounded = scaled_on_grid(outputs, scales[0], scales[1], step_size, True)
                 outputs = replace_ste(outputs, tf.cast(rounded, outputs.dtype))
             outputs = self.output_quantizer(outputs, training=training)
         return (outputs, scales) if self.return_accumulator_scales else outputs
