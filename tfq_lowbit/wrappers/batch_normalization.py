@@ -3,18 +3,12 @@
 import keras
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.grid import step_size_of
-from tfq_lowbit.wrappers.accumulator import (
-    fold_scale,
-    round_bias,
-    standalone_scales,
-    unit_of,
-    unknown_scales,
-)
+from tfq_lowbit.wrappers.accumulator import fold_scale, round_bias, unit_of, unknown_scales
+from tfq_lowbit.wrappers.folding import FoldingLayer, scales_before
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")
-class FoldedBatchNormalization(keras.layers.BatchNormalization):
+class FoldedBatchNormalization(FoldingLayer, keras.layers.BatchNormalization):
     """Batch normalization behind a quantized layer.
 
     Trains as `keras.layers.BatchNormalization` does. In evaluation,
@@ -45,20 +39,13 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
         TensorShape([1, 2])
     """
 
-    def __init__(self, return_accumulator_scales=False, **kwargs):
-        # Keras would cast scales and grid to the type of the activations.
-        super().__init__(**{"autocast": False, **kwargs})
-        self.return_accumulator_scales = return_accumulator_scales
-
     def call(self, inputs, accumulator_scales=None, input_grid=None, training=None, mask=None):
         """Return the normalized tensor, and the scales of its accumulator if asked for."""
-        scales, channels = accumulator_scales, inputs.shape[-1:]
-        if input_grid is not None:
-            scales = standalone_scales(step_size_of(input_grid), channels)
+        scales = scales_before(inputs, accumulator_scales, input_grid)
         if training or scales is None:
             inputs = tf.cast(inputs, self.compute_dtype)
             outputs = super().call(inputs, training=training, mask=mask)
-            return self._with_scales(outputs, unknown_scales(channels))
+            return self.with_scales(outputs, unknown_scales(inputs.shape[-1:]))
         if self.axis not in (-1, len(inputs.shape) - 1):
             raise ValueError(
                 f"Layer {self.name!r} folds into the channels: `axis` must be the last one, -1. "
@@ -67,27 +54,8 @@ class FoldedBatchNormalization(keras.layers.BatchNormalization):
         multiplier, shift = batch_norm_affine(self)
         shift = round_bias(shift, tf.abs(multiplier) * unit_of(scales))
         outputs = tf.cast(inputs, tf.float32) * multiplier + shift
-        return self._with_scales(
-            tf.cast(outputs, self.compute_dtype), fold_scale(scales, multiplier)
-        )
-
-    def compute_output_spec(
-        self, inputs, accumulator_scales=None, input_grid=None, training=None, mask=None
-    ):
-        """Return shape and type of the outputs."""
-        outputs = keras.KerasTensor(inputs.shape, self.compute_dtype)
-        scales = keras.KerasTensor((2, *inputs.shape[-1:]), "float32")
-        return self._with_scales(outputs, scales)
-
-    def _with_scales(self, outputs, scales):
-        return (outputs, scales) if self.return_accumulator_scales else outputs
-
-    def get_config(self):
-        """Return the arguments."""
-        return {
-            **super().get_config(),
-            "return_accumulator_scales": self.return_accumulator_scales,
-        }
+        outputs = tf.cast(outputs, self.compute_dtype)
+        return self.with_scales(outputs, fold_scale(scales, multiplier))
 
 
 def batch_norm_affine(layer):

@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
-from tfq_lowbit.quantizers.grid import step_size_of
-from tfq_lowbit.wrappers.accumulator import fold_scale, standalone_scales, unknown_scales
+from tfq_lowbit.wrappers.accumulator import fold_scale, unknown_scales
+from tfq_lowbit.wrappers.folding import FoldingLayer, scales_before
 
 
 @keras.saving.register_keras_serializable("tfq_lowbit")
-class ChannelScale(keras.layers.Layer):
+class ChannelScale(FoldingLayer):
     """Multiplies by a learned factor for each channel: `y = gamma * x`.
 
     At export gamma goes into the scale of the layer before, as that of a batch normalization does.
@@ -36,20 +36,11 @@ class ChannelScale(keras.layers.Layer):
         https://arxiv.org/abs/2103.17239 (LayerScale)
     """
 
-    def __init__(
-        self,
-        initializer="ones",
-        regularizer=None,
-        constraint=None,
-        return_accumulator_scales=False,
-        **kwargs,
-    ):
-        # Keras would cast scales and grid to the type of the activations.
-        super().__init__(**{"autocast": False, **kwargs})
+    def __init__(self, initializer="ones", regularizer=None, constraint=None, **kwargs):
+        super().__init__(**kwargs)
         self.initializer = keras.initializers.get(initializer)
         self.regularizer = keras.regularizers.get(regularizer)
         self.constraint = keras.constraints.get(constraint)
-        self.return_accumulator_scales = return_accumulator_scales
 
     def build(self, input_shape):
         """Create gamma."""
@@ -63,23 +54,12 @@ class ChannelScale(keras.layers.Layer):
 
     def call(self, inputs, accumulator_scales=None, input_grid=None):
         """Return the scaled tensor, and the scales of its accumulator if asked for."""
-        gamma, channels = tf.cast(self.gamma, tf.float32), inputs.shape[-1:]
+        gamma = tf.cast(self.gamma, tf.float32)
         outputs = tf.cast(tf.cast(inputs, tf.float32) * gamma, self.compute_dtype)
-        scales = accumulator_scales
-        if input_grid is not None:
-            scales = standalone_scales(step_size_of(input_grid), channels)
-        elif scales is None:
-            scales = unknown_scales(channels)
-        return self._with_scales(outputs, fold_scale(scales, gamma))
-
-    def compute_output_spec(self, inputs, accumulator_scales=None, input_grid=None):
-        """Return shape and type of the outputs."""
-        outputs = keras.KerasTensor(inputs.shape, self.compute_dtype)
-        scales = keras.KerasTensor((2, *inputs.shape[-1:]), "float32")
-        return self._with_scales(outputs, scales)
-
-    def _with_scales(self, outputs, scales):
-        return (outputs, scales) if self.return_accumulator_scales else outputs
+        scales = scales_before(inputs, accumulator_scales, input_grid)
+        if scales is None:
+            scales = unknown_scales(inputs.shape[-1:])
+        return self.with_scales(outputs, fold_scale(scales, gamma))
 
     def get_config(self):
         """Return the arguments."""
@@ -88,5 +68,4 @@ class ChannelScale(keras.layers.Layer):
             "initializer": keras.initializers.serialize(self.initializer),
             "regularizer": keras.regularizers.serialize(self.regularizer),
             "constraint": keras.constraints.serialize(self.constraint),
-            "return_accumulator_scales": self.return_accumulator_scales,
         }
