@@ -44,11 +44,10 @@ HEADINGS = (
     *("codes equal", "largest step", "margin lost"),
 )
 NOT_MEASURED = ("not measured", *[""] * (len(HEADINGS) - 3))
-INTRODUCTION = f"""Written by `python -m benchmarks.trained_models`. Networks of
-keras.applications for {SIZE} pixels and {NUM_CLASSES} classes learn Fashion-MNIST for some hundred
-steps, are quantized
-without further training ({NUM_CALIBRATION} images to calibrate) and compared on {NUM_IMAGES} test
-images.
+INTRODUCTION = f"""Written by `python -m benchmarks.trained_models`. Networks of keras.applications
+for {SIZE} pixels and {NUM_CLASSES} classes learn Fashion-MNIST for some hundred steps, are
+quantized without further training ({NUM_CALIBRATION} images to calibrate) and compared on
+{NUM_IMAGES} test images.
 
 - **float**, **Keras**, **LiteRT**: accuracy of the float model, of the quantized one in Keras, and
   of the file.
