@@ -90,6 +90,18 @@ def test_the_affine_form_is_the_inference_formula(options):
     np.testing.assert_allclose(plain(VALUES), VALUES * multiplier + shift, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_affine_form_has_the_same_bits_in_a_graph(jit_compile):
+    layer = FoldedBatchNormalization()
+    layer.build((None, 10_000))
+    random = np.random.default_rng(0)
+    for weight in layer.weights:
+        weight.assign(random.uniform(0.1, 3.0, weight.shape))
+    compiled = tf.function(lambda: batch_norm_affine(layer), jit_compile=jit_compile)
+    for found, expected in zip(compiled(), batch_norm_affine(layer), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_a_dead_channel_is_its_constant_exactly():
     folded, _ = pair({})
     outputs = folded(VALUES, accumulator_scales=SCALES).numpy()

@@ -167,6 +167,20 @@ def test_keras_and_the_runtime_round_alike(name, bits, tmp_path):
         assert pairs.get(KERAS_LITERT, EXACT).is_exact, str(found)
 
 
+@pytest.mark.parametrize("name", ["normalized", "alone", "rectified sum", "mean", "joined sums"])
+def test_every_way_of_running_rounds_alike(name):
+    keras.utils.set_random_seed(1)
+    random, model = np.random.default_rng(1), NETWORKS[name]()
+    data = [random.normal(size=(COUNT, *each.shape[1:])).astype("float32") for each in model.inputs]
+    data = data if len(data) > 1 else data[0]
+    quantized = tfq.quantize_model(model, tfq.Recipe.lsq(8, 8), data)
+    eager = quantized(data, training=False)
+    for jit_compile in (False, True):
+        quantized.compile(jit_compile=jit_compile)
+        found = quantized.predict(data, verbose=0, batch_size=COUNT)
+        np.testing.assert_array_equal(found, eager)
+
+
 def test_a_bounded_sum_is_left_to_the_quantizer(tmp_path):
     model = vectors(layers.Add, layers.ReLU(6), width=64)
     data = [

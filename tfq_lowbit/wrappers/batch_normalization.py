@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfq_lowbit.same_bits import reciprocal, rounded
 from tfq_lowbit.wrappers.accumulator import fold_scale, round_bias, unit_of, unknown_scales
 from tfq_lowbit.wrappers.folding import FoldingLayer, scales_before
 
@@ -68,10 +69,11 @@ def batch_norm_affine(layer):
         Two float32 tensors of shape (channels,).
     """
     variance = tf.cast(layer.moving_variance, tf.float32)
-    multiplier = tf.math.rsqrt(variance + layer.epsilon)
+    # Not the inverse root, which each way of running approximates in its own way.
+    multiplier = reciprocal(rounded(tf.sqrt(variance + layer.epsilon)))
     if layer.scale:
         multiplier = multiplier * tf.cast(layer.gamma, tf.float32)
-    shift = -tf.cast(layer.moving_mean, tf.float32) * multiplier
+    shift = rounded(-tf.cast(layer.moving_mean, tf.float32) * multiplier)
     if layer.center:
         shift = shift + tf.cast(layer.beta, tf.float32)
     return multiplier, shift
