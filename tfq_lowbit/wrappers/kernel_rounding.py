@@ -178,9 +178,9 @@ def _concatenate(values, parts_by_axis, grid):
     return _rectified(values, tf.concat(joined, int(axis)))
 
 
-def _rectified(values, rounded):
+def _rectified(values, multiples):
     """Return 0 where a ReLU behind what was rounded, or a sum of nothing, left 0."""
-    return rounded * tf.cast(values != 0, tf.float32)
+    return multiples * tf.cast(values != 0, tf.float32)
 
 
 def _power_of_two(exponent):
