@@ -58,12 +58,17 @@ BEFORE = {
 }
 
 
-def check(model, widths, seed=0):
+# Keras divides by 6, which in a graph is a product with 1/6: values in the middle between two
+# codes, of which these have many, may fall to either side.
+HAVE_TIES = ("hard_sigmoid",)
+
+
+def check(model, widths, seed=0, has_ties=False):
     randomize(model, seed)
     weights, inputs = WIDTHS[widths]
     recipe = Recipe.lsq(weights, inputs, first_last_bits=None)
     qmodel = quantize_model(model, recipe, images(model, 64))
-    return check_promise(qmodel, images(model, 32, seed=1))
+    return check_promise(qmodel, images(model, 32, seed=1), has_ties=has_ties)
 
 
 def with_function(function, before):
@@ -89,7 +94,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "widths", "before"), CASES)
 def test_a_function_ships_what_was_trained(name, widths, before):
-    check(with_function(name, before), widths)
+    check(with_function(name, before), widths, has_ties=name in HAVE_TIES)
 
 
 # Merges.
