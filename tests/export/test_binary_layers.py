@@ -9,12 +9,22 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tests.binary_networks import chain, conv, dense, norm, pool, quantized, stem, unkind
 from tests.networks import images, randomize
-from tests.promise import check_promise, run_litert
-from tfq_lowbit import LSQ, QuantizeWrapper, calibrate, export_tflite, integer_weights, verify
+from tests.promise import check_promise, check_shipped, run_litert
+from tfq_lowbit import (
+    LSQ,
+    Binarize,
+    QuantizeActivation,
+    QuantizeWrapper,
+    calibrate,
+    export_tflite,
+    integer_weights,
+    verify,
+)
 from tfq_lowbit.export import KERAS_LITERT, LOWERED_LITERT, lower
 from tfq_lowbit.export.pending_binary import BinaryWeights
 from tfq_lowbit.export.writer import METADATA_NAME, pack_model
 from tfq_lowbit.quantizers import TWN, XNOR, UniformAffine
+from tfq_lowbit.wrappers import batch_norm_affine
 
 layers = keras.layers
 
@@ -152,6 +162,24 @@ def test_a_binary_kernel_with_wide_inputs_needs_no_delegate():
     assert program.custom_operators == []
     (binary,) = [each for each in program.weights.values() if each.num_bits == 1]
     assert set(np.unique(binary.codes)) == {-1, 1} and binary.stored_as == "INT2"
+
+
+def test_signs_behind_a_normalization_are_those_of_keras_where_its_sum_is_nearly_0():
+    random, count = np.random.default_rng(0), 4000
+    inputs = keras.Input((count,))
+    quantizer, normalization = QuantizeActivation(UniformAffine(8)), layers.BatchNormalization()
+    x = Binarize(layers.Dense(3), "ste_sign")(normalization(quantizer(inputs)))
+    model = keras.Model(inputs, QuantizeActivation(UniformAffine(8))(x))
+    data = random.normal(size=(64, count)).astype(np.float32)
+    calibrate(model, data)
+    for weight in normalization.weights:
+        weight.assign(random.uniform(0.3, 2.0, count))
+    multiplier, shift = (np.asarray(part) for part in batch_norm_affine(normalization, False))
+    at_zero = np.asarray(quantizer(data[:1])[0]) * multiplier
+    normalization.beta.assign(np.asarray(normalization.beta) - shift - at_zero)
+    fidelity = check_shipped(model, data)
+    (signs,) = [pairs[KERAS_LITERT] for name, pairs in fidelity.layers.items() if "signs" in name]
+    assert signs.is_exact and signs.count == data.size
 
 
 # What cannot be expressed.

@@ -90,6 +90,13 @@ def test_the_affine_form_is_the_inference_formula(options):
     np.testing.assert_allclose(plain(VALUES), VALUES * multiplier + shift, rtol=1e-4, atol=1e-4)
 
 
+@each
+def test_what_is_not_rounded_has_the_bits_of_keras(options):
+    folded, plain = pair(options)
+    multiplier, shift = batch_norm_affine(folded, rounds_shift=False)
+    np.testing.assert_array_equal(plain(VALUES), VALUES * multiplier + shift)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_the_affine_form_has_the_same_bits_in_a_graph(jit_compile):
     layer = FoldedBatchNormalization()

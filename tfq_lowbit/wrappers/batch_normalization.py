@@ -59,18 +59,23 @@ class FoldedBatchNormalization(FoldingLayer, keras.layers.BatchNormalization):
         return self.with_scales(outputs, fold_scale(scales, multiplier))
 
 
-def batch_norm_affine(layer):
+def batch_norm_affine(layer, rounds_shift=True):
     """Return `(m, t)` such that a batch normalization infers `m * x + t`.
 
     Args:
         layer: a built `keras.layers.BatchNormalization` over the last axis.
+        rounds_shift: whether it rounds its shift, as `FoldedBatchNormalization` does. Else Keras
+            itself evaluates it, and these are its bits.
 
     Returns:
         Two float32 tensors of shape (channels,).
     """
     variance = tf.cast(layer.moving_variance, tf.float32)
-    # Not the inverse root, which each way of running approximates in its own way.
-    multiplier = reciprocal(rounded(tf.sqrt(variance + layer.epsilon)))
+    if rounds_shift:
+        # Not the inverse root, which each way of running approximates in its own way.
+        multiplier = reciprocal(rounded(tf.sqrt(variance + layer.epsilon)))
+    else:
+        multiplier = tf.math.rsqrt(variance + layer.epsilon)
     if layer.scale:
         multiplier = multiplier * tf.cast(layer.gamma, tf.float32)
     shift = rounded(-tf.cast(layer.moving_mean, tf.float32) * multiplier)

@@ -9,8 +9,8 @@ from tfq_lowbit.wrappers import batch_norm_affine
 
 def lower_batch_norm(lowering, node):
     """Fold a batch normalization into what is pending before it, or make it one of its own."""
-    multiplier, shift = (np.asarray(part) for part in batch_norm_affine(node.layer))
     takes_unit = len(node.inputs) > len(node.data_inputs)  # of the accumulator, or its grid
+    multiplier, shift = (np.asarray(part) for part in batch_norm_affine(node.layer, takes_unit))
     _fold(lowering, node, multiplier, shift, takes_unit)
 
 
