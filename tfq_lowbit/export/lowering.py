@@ -1,5 +1,7 @@
 """The walk from Keras layers to integer operators."""
 
+from collections import Counter
+
 import keras
 import numpy as np
 
@@ -24,6 +26,11 @@ def grid_of(quantizer) -> Grid:
     return Grid(np.float32(step_size), zero_point, *ends, storage)
 
 
+def _values_of(node):
+    """Return the edges that a call computes with: what else a quantizer takes is their origin."""
+    return node.data_inputs if isinstance(node.layer, QuantizeActivation) else node.inputs
+
+
 class Lowering:
     """Walks a graph once; each edge becomes an int8 tensor or a pending value.
 
@@ -38,10 +45,7 @@ class Lowering:
         self.graph, self.emitter = graph, emitter
         self.program = emitter.program
         self.values = {}
-        self.uses = graph.count_uses()
-        for node in graph.nodes:
-            if isinstance(node.layer, QuantizeActivation):  # the rest says how it was computed
-                self.uses.subtract(set(node.inputs) - set(node.data_inputs))
+        self.uses = Counter(edge for node in graph.nodes for edge in _values_of(node))
 
     def run(self, table, output_type):
         """Lower every call by the function that `table` has for its layer's class.

@@ -23,12 +23,14 @@ class Origins:
 
     Args:
         placement: a `Placement`.
+
+    Attributes:
+        scaled: edges whose accumulator scales a quantizer needs.
     """
 
     def __init__(self, placement):
         self._placement = placement
         self.scaled = set()
-        """Edges whose accumulator scales a quantizer needs."""
         for edge in placement.quantized:
             self._find_scaled(edge)
 
@@ -90,10 +92,8 @@ class Origins:
 
     def _passes(self, node):
         """Whether a call passes on what is pending."""
-        taken = node.data_inputs[:1]
-        return self._placement.roles[node] in (Role.ACTIVATION, Role.MAX_POOL) and not any(
-            edge in self._placement.quantized or edge in self._placement.on_grid for edge in taken
-        )
+        passes = self._placement.roles[node] in (Role.ACTIVATION, Role.MAX_POOL)
+        return passes and self._placement.is_pending(node.data_inputs[0])
 
     def _find_scaled(self, edge):
         node, _, _ = self._before(edge)
@@ -103,7 +103,7 @@ class Origins:
         role = placement.roles[node]
         if role is Role.CONCATENATE:
             for each in node.data_inputs:
-                if each not in placement.quantized and each not in placement.on_grid:
+                if placement.is_pending(each):
                     self._find_scaled(each)
         elif role is Role.KERNEL:
             self.scaled.add(node.output)

@@ -97,7 +97,10 @@ class Placement:
 
     def folds(self, node: Node) -> bool:
         """Return whether a batch normalization folds into the kernel before it."""
-        edge = node.data_inputs[0]
+        return self.is_pending(node.data_inputs[0])
+
+    def is_pending(self, edge: Edge) -> bool:
+        """Return whether an edge is on no grid: its consumer works on it before a quantizer."""
         return edge not in self.quantized and edge not in self.on_grid
 
     def quantizer(self, edge: Edge):

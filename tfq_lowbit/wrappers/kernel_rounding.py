@@ -144,6 +144,7 @@ def _multiply(values, grids_by_factor, grid):
     ((factor, grids),) = grids_by_factor.items()
     left, right = map(step_size_of, grids)
     left = left * float(factor)
+    # A mask may lie behind it.
     return scaled_on_grid(values, left, right, step_size_of(grid), is_bounded=True)
 
 
