@@ -20,14 +20,12 @@ SAME = [name for name in HEADINGS if name != "ms"]
 
 def test_every_model_is_in_the_page():
     assert set(FOUND) == {(model, recipe) for model in zoo.MODELS for recipe in RECIPES}, WRITE
-    assert all(each.cells[1:4] == EXACT for each in FOUND.values() if each.is_measured)
+    assert all(each.refused or each.cells[1:4] == EXACT for each in FOUND.values())
 
 
 @pytest.mark.parametrize(("model", "recipe"), KEYS)
 def test_a_row_is_what_is_measured(model, recipe):
     written = FOUND[model, recipe]
-    if not written.is_measured and not written.refused:
-        pytest.skip("not measured yet")
     found = measure(model, recipe, repetitions=1)
     assert found.refused == written.refused, WRITE
     if written.is_measured:
